@@ -1,0 +1,1 @@
+"""The one writer: changes in, plan changes and statuses out."""

@@ -1,0 +1,1 @@
+"""The pure decision: objects and outcomes in, plan and statuses out. No clock, I/O, logging, asyncio."""

@@ -1,0 +1,1 @@
+"""One file per route kind, and the table of them."""

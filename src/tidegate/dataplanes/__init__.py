@@ -1,0 +1,1 @@
+"""Where plans go: one package per data plane behind the protocol in base."""

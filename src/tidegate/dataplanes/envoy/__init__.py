@@ -1,0 +1,1 @@
+"""The Envoy data plane: a plan becomes xDS resources for a supervised Envoy."""

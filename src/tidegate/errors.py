@@ -1,0 +1,28 @@
+"""What the world can break. What a user wrote wrong is a value (a problem or a rejection), not an error.
+
+Each class exists because somebody handles it in its own way; a foreign exception is translated in the
+module that imports the library, with its cause chained. The text of every one of these is complete
+for a person: it says what is wrong, where, and what would be right.
+"""
+
+from __future__ import annotations
+
+
+class TidegateError(Exception):
+    """Base of all errors that tidegate raises on purpose. Its text is shown to people as it is."""
+
+
+class SettingsError(TidegateError):
+    """A flag or an environment variable cannot be used. Fatal: the command ends with status 2."""
+
+
+class SourceError(TidegateError):
+    """Input cannot be read at all. Fatal at start; later, the last good view stays."""
+
+
+class DataPlaneError(TidegateError):
+    """The data plane cannot be started or reached. Fatal at start; later, retried with back-off."""
+
+
+class InstanceError(TidegateError):
+    """A running instance was not found, is in the way, or does not answer. Fatal for the command."""

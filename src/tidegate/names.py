@@ -1,0 +1,92 @@
+"""Every identity of tidegate is defined here, and everything else derives from these.
+
+Three identities decide what a data plane does when a name changes:
+
+* a *listener key* says whose status and metrics a listener's are;
+* a *socket key* says where connections are accepted, so it names the data plane's listener resource;
+* a *target key* says where the connections of one match go, so it names the data plane's routing
+  resource.
+
+A Gateway listener that is renamed, or two that swap their ports, therefore change no socket.
+Kubernetes names contain dots and dashes: a composed name is looked up, never taken apart.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+GATEWAY_GROUP = "gateway.networking.k8s.io"
+CORE_GROUP = ""
+DISCOVERY_GROUP = "discovery.k8s.io"
+
+CONTROLLER_NAME = "tidegate.dev/gateway-controller"
+
+WILDCARD_ADDRESS = "*"
+"""The address of a socket that accepts connections on every address of the host."""
+
+
+class ObjectKey(msgspec.Struct, frozen=True, order=True, cache_hash=True):
+    """Identity of an API object: group and kind without version, namespace (empty: cluster), name."""
+
+    group: str
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.path}"
+
+    @property
+    def path(self) -> str:
+        """``namespace/name``, or ``name`` for a cluster-scoped object."""
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
+
+
+class ListenerKey(msgspec.Struct, frozen=True, order=True, cache_hash=True):
+    """Identity of a listener: the object that declares it, and the listener's name in there."""
+
+    owner: ObjectKey
+    listener: str
+
+    def __str__(self) -> str:
+        return f"{self.owner.path}/{self.listener}"
+
+
+class SocketKey(msgspec.Struct, frozen=True, order=True, cache_hash=True):
+    """Identity of a listening socket in a scope.
+
+    ``scope`` is what one data plane serves (standalone: all Gateways, Kubernetes: one Gateway).
+    ``address`` is an IP address in its canonical text form or ``WILDCARD_ADDRESS``.
+    ``protocol`` is the transport, ``TCP`` or ``UDP``.
+    """
+
+    scope: str
+    address: str
+    protocol: str
+    port: int
+
+    def __str__(self) -> str:
+        address = f"[{self.address}]" if ":" in self.address else self.address
+        return f"{self.protocol} {address}:{self.port}"
+
+
+class TargetKey(msgspec.Struct, frozen=True, order=True, cache_hash=True):
+    """Identity of the weighted backends behind one match of a socket.
+
+    ``route`` stays empty where a socket has only one match (TCP).
+    """
+
+    socket: SocketKey
+    route: str = ""
+
+
+class PoolKey(msgspec.Struct, frozen=True, order=True, cache_hash=True):
+    """Identity of a set of endpoints: one port of one Service, for one transport protocol."""
+
+    namespace: str
+    service: str
+    port: int
+    protocol: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.service}:{self.port}"

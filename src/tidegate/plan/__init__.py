@@ -1,0 +1,1 @@
+"""What to forward: the intermediate representation between the decision and the data planes."""
