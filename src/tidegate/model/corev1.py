@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
+
+import msgspec
+from msgspec import Meta
 
 from tidegate.model.meta import ApiStruct, ObjectMeta
+from tidegate.model.scalars import (
+    ZERO_IS_ABSENT,
+    LabelKey,
+    OptionalDnsLabel,
+    PortName,
+    PortNumber,
+    Transport,
+    choice,
+)
 from tidegate.names import CORE_GROUP, DISCOVERY_GROUP
 
 SERVICE_NAME_LABEL = "kubernetes.io/service-name"
@@ -16,6 +28,7 @@ class Namespace(ApiStruct, frozen=True, kw_only=True):
 
     GROUP: ClassVar[str] = CORE_GROUP
     KIND: ClassVar[str] = "Namespace"
+    UNREAD: ClassVar[frozenset[str]] = frozenset({"spec"})
 
     metadata: ObjectMeta
 
@@ -23,17 +36,45 @@ class Namespace(ApiStruct, frozen=True, kw_only=True):
 class ServicePort(ApiStruct, frozen=True, kw_only=True):
     """``target_port`` is a number, a name, or None (the same as ``port``)."""
 
-    name: str = ""
-    port: int
-    protocol: str = "TCP"
-    target_port: int | str | None = None
-    app_protocol: str | None = None
+    UNREAD: ClassVar[frozenset[str]] = frozenset({"nodePort"})
+
+    name: OptionalDnsLabel = ""
+    port: PortNumber
+    protocol: Transport = "TCP"
+    target_port: Annotated[PortNumber | PortName, ZERO_IS_ABSENT] | None = None
+    app_protocol: LabelKey | None = None
 
 
 class ServiceSpec(ApiStruct, frozen=True, kw_only=True):
-    type: str = "ClusterIP"
+    """``cluster_ip`` is ``None`` (the text) for a headless Service."""
+
+    UNREAD: ClassVar[frozenset[str]] = frozenset(
+        {
+            "selector",
+            "clusterIPs",
+            "externalIPs",
+            "sessionAffinity",
+            "sessionAffinityConfig",
+            "loadBalancerIP",
+            "loadBalancerSourceRanges",
+            "loadBalancerClass",
+            "allocateLoadBalancerNodePorts",
+            "externalTrafficPolicy",
+            "internalTrafficPolicy",
+            "healthCheckNodePort",
+            "publishNotReadyAddresses",
+            "ipFamilies",
+            "ipFamilyPolicy",
+            "trafficDistribution",
+        }
+    )
+
+    type: Annotated[str, choice("ClusterIP", "NodePort", "LoadBalancer", "ExternalName", zero_is_absent=True)] = (
+        "ClusterIP"
+    )
     ports: tuple[ServicePort, ...] = ()
     external_name: str | None = None
+    cluster_ip: str | None = msgspec.field(default=None, name="clusterIP")
 
 
 class Service(ApiStruct, frozen=True, kw_only=True):
@@ -47,9 +88,13 @@ class Service(ApiStruct, frozen=True, kw_only=True):
 
 
 class EndpointPort(ApiStruct, frozen=True, kw_only=True):
-    name: str = ""
-    protocol: str = "TCP"
-    port: int | None = None
+    """``port`` None means every port."""
+
+    UNREAD: ClassVar[frozenset[str]] = frozenset({"appProtocol"})
+
+    name: OptionalDnsLabel = ""
+    protocol: Transport = "TCP"
+    port: PortNumber | None = None
 
 
 class EndpointConditions(ApiStruct, frozen=True, kw_only=True):
@@ -61,7 +106,11 @@ class EndpointConditions(ApiStruct, frozen=True, kw_only=True):
 
 
 class SliceEndpoint(ApiStruct, frozen=True, kw_only=True):
-    addresses: tuple[str, ...]
+    UNREAD: ClassVar[frozenset[str]] = frozenset(
+        {"hostname", "nodeName", "zone", "targetRef", "hints", "deprecatedTopology"}
+    )
+
+    addresses: Annotated[tuple[str, ...], Meta(min_length=1, max_length=100)]
     conditions: EndpointConditions = EndpointConditions()
 
 
@@ -72,6 +121,6 @@ class EndpointSlice(ApiStruct, frozen=True, kw_only=True):
     KIND: ClassVar[str] = "EndpointSlice"
 
     metadata: ObjectMeta
-    address_type: str
-    endpoints: tuple[SliceEndpoint, ...] = ()
-    ports: tuple[EndpointPort, ...] = ()
+    address_type: Annotated[str, choice("IPv4", "IPv6", "FQDN")]
+    endpoints: Annotated[tuple[SliceEndpoint, ...], Meta(max_length=1000)] = ()
+    ports: Annotated[tuple[EndpointPort, ...], Meta(max_length=20_000)] = ()

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import msgspec
 
 from tidegate.model.meta import ApiStruct, ObjectMeta
+from tidegate.model.scalars import Group, KindName, NamespaceName, ObjectName
 from tidegate.names import GATEWAY_GROUP
+
+_ENTRIES = msgspec.Meta(min_length=1, max_length=16)
 
 
 class ReferenceGrantFrom(ApiStruct, frozen=True, kw_only=True):
-    group: str
-    kind: str
-    namespace: str
+    group: Group
+    kind: KindName
+    namespace: NamespaceName
 
 
 class ReferenceGrantTo(ApiStruct, frozen=True, kw_only=True):
     """``name`` None permits every object of the kind."""
 
-    group: str
-    kind: str
-    name: str | None = None
+    group: Group
+    kind: KindName
+    name: ObjectName | None = None
 
 
 class ReferenceGrantSpec(ApiStruct, frozen=True, kw_only=True):
-    from_: tuple[ReferenceGrantFrom, ...] = msgspec.field(name="from")
-    to: tuple[ReferenceGrantTo, ...]
+    from_: Annotated[tuple[ReferenceGrantFrom, ...], _ENTRIES] = msgspec.field(name="from")
+    to: Annotated[tuple[ReferenceGrantTo, ...], _ENTRIES]
 
 
 class ReferenceGrant(ApiStruct, frozen=True, kw_only=True):

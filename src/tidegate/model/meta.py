@@ -3,12 +3,32 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Annotated, ClassVar
 
 import msgspec
 
+from tidegate.model.scalars import (
+    NULL_IS_EMPTY,
+    AnnotationKey,
+    DnsSubdomain,
+    Int64,
+    LabelKey,
+    LabelValue,
+    OptionalDnsLabel,
+)
+
 
 class ApiStruct(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Base of every API type: immutable, comparable, camelCase on the wire, unknown fields ignored."""
+    """Base of every API type: immutable, comparable, camelCase on the wire, unknown fields ignored.
+
+    ``UNREAD`` names the fields that the API has and tidegate does not use; they are neither checked nor
+    reported. ``INTERNAL`` names our own attributes, which are not part of the API. ``EXPERIMENTAL`` names
+    fields that exist in the experimental channel only.
+    """
+
+    UNREAD: ClassVar[frozenset[str]] = frozenset()
+    INTERNAL: ClassVar[frozenset[str]] = frozenset()
+    EXPERIMENTAL: ClassVar[frozenset[str]] = frozenset()
 
 
 class ObjectMeta(ApiStruct, frozen=True, kw_only=True):
@@ -19,12 +39,27 @@ class ObjectMeta(ApiStruct, frozen=True, kw_only=True):
     API server decides age). ``creation_timestamp`` has second precision.
     """
 
-    name: str
-    namespace: str = ""
-    labels: dict[str, str] = {}
-    annotations: dict[str, str] = {}
-    creation_timestamp: dt.datetime | None = None
-    generation: int = 0
+    UNREAD: ClassVar[frozenset[str]] = frozenset(
+        {
+            "generateName",
+            "selfLink",
+            "uid",
+            "resourceVersion",
+            "deletionTimestamp",
+            "deletionGracePeriodSeconds",
+            "ownerReferences",
+            "finalizers",
+            "managedFields",
+        }
+    )
+    INTERNAL: ClassVar[frozenset[str]] = frozenset({"order"})
+
+    name: DnsSubdomain
+    namespace: OptionalDnsLabel = ""
+    labels: dict[LabelKey, Annotated[LabelValue, NULL_IS_EMPTY]] = {}
+    annotations: dict[AnnotationKey, Annotated[str, NULL_IS_EMPTY]] = {}
+    creation_timestamp: Annotated[dt.datetime, msgspec.Meta(tz=True)] | None = None
+    generation: Int64 = 0
     order: int = 0
 
 

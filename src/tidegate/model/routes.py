@@ -2,44 +2,50 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
+
+from msgspec import Meta
 
 from tidegate.model.meta import ApiStruct, ObjectMeta
+from tidegate.model.scalars import Group, KindName, NamespaceName, ObjectName, PortNumber, SectionName, Weight, choice
 from tidegate.names import CORE_GROUP, GATEWAY_GROUP
 
 
 class ParentReference(ApiStruct, frozen=True, kw_only=True):
     """A reference from a route to a Gateway, or to listeners of it by name, port or both."""
 
-    group: str = GATEWAY_GROUP
-    kind: str = "Gateway"
-    namespace: str | None = None
-    name: str
-    section_name: str | None = None
-    port: int | None = None
+    group: Group = GATEWAY_GROUP
+    kind: KindName = "Gateway"
+    namespace: NamespaceName | None = None
+    name: ObjectName
+    section_name: SectionName | None = None
+    port: PortNumber | None = None
 
 
 class BackendRef(ApiStruct, frozen=True, kw_only=True):
     """A weighted reference to a backend; ``weight`` is 0 to 1,000,000, relative to the rule's sum."""
 
-    group: str = CORE_GROUP
-    kind: str = "Service"
-    name: str
-    namespace: str | None = None
-    port: int | None = None
-    weight: int = 1
+    group: Group = CORE_GROUP
+    kind: KindName = "Service"
+    name: ObjectName
+    namespace: NamespaceName | None = None
+    port: PortNumber | None = None
+    weight: Weight = 1
 
 
 class RouteRule(ApiStruct, frozen=True, kw_only=True):
-    name: str | None = None
-    backend_refs: tuple[BackendRef, ...] = ()
+    name: SectionName | None = None
+    backend_refs: Annotated[tuple[BackendRef, ...], Meta(min_length=1, max_length=16)]
 
 
 class RouteSpec(ApiStruct, frozen=True, kw_only=True):
     """``rules`` has exactly one entry in v1; objects written through v1alpha2 may have up to 16."""
 
-    parent_refs: tuple[ParentReference, ...] = ()
-    rules: tuple[RouteRule, ...]
+    EXPERIMENTAL: ClassVar[frozenset[str]] = frozenset({"useDefaultGateways"})
+
+    parent_refs: Annotated[tuple[ParentReference, ...], Meta(max_length=32)] = ()
+    rules: Annotated[tuple[RouteRule, ...], Meta(min_length=1, max_length=16)]
+    use_default_gateways: Annotated[str, choice("All", "None")] | None = None
 
 
 class TCPRoute(ApiStruct, frozen=True, kw_only=True):

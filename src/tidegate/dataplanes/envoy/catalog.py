@@ -1,0 +1,230 @@
+"""The resources that Envoy should have now, kept up to date one plan change at a time.
+
+In: plan changes, and which sockets must wait. Out: the current ``Resource`` of each kind and name, and the
+names whose resource changed. The cost of a change depends on what it touches, not on how much there is:
+a pool knows the targets that use it, a target the socket that leads to it. What no socket leads to has no
+resource. Sending belongs to ``ads``, confirmation to ``settlement``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar, assert_never
+
+from google.protobuf.message import Message
+
+from tidegate.dataplanes.envoy import naming, translate
+from tidegate.dataplanes.envoy.localities import split
+from tidegate.dataplanes.envoy.resources import Kind, Resource
+from tidegate.names import ListenerKey, ObjectKey, PoolKey, SocketKey, TargetKey
+from tidegate.plan.types import Endpoint, PlanChange, PlanValue, Pool, Socket, Target
+
+Changed = Mapping[Kind, set[str]]
+"""Names whose resource changed, came or went."""
+
+AccessLogFor = Callable[[ListenerKey, ObjectKey | None], list[Message]]
+"""Gives the access log messages of one route on one listener."""
+
+
+class Catalog:
+    """All resources of one plan. Resources have the same bytes whatever the order of the changes was.
+
+    ``ready`` says that the catalog is complete enough to be compared with what an Envoy has: nothing may
+    be removed from an Envoy before. The owner sets it after the first plan.
+    """
+
+    def __init__(self, options: translate.TranslateOptions, access_log: AccessLogFor) -> None:
+        self.ready = False
+        self._options = options
+        self._access_log = access_log
+        self._sockets: dict[SocketKey, Socket] = {}
+        self._targets: dict[TargetKey, Target] = {}
+        self._pools: dict[PoolKey, Pool] = {}
+        self._pool_users: dict[PoolKey, set[TargetKey]] = {}
+        self._target_users: dict[TargetKey, SocketKey] = {}
+        self._resources: dict[Kind, dict[str, Resource]] = {kind: {} for kind in Kind}
+        self._withheld: set[str] = set()
+        self._socket_of: dict[tuple[Kind, str], SocketKey] = {}
+
+    def get(self, kind: Kind, name: str) -> Resource | None:
+        """The resource that Envoy should have under this name; None: it should have none."""
+        if kind is Kind.LISTENER and name in self._withheld:
+            return None
+        return self._resources[kind].get(name)
+
+    def names(self, kind: Kind) -> list[str]:
+        """All names of a kind that Envoy should have, in the order in which they came."""
+        withheld = self._withheld if kind is Kind.LISTENER else ()
+        return [name for name in self._resources[kind] if name not in withheld]
+
+    def sockets(self) -> Mapping[SocketKey, Socket]:
+        """The sockets of the plan."""
+        return self._sockets
+
+    def socket_of(self, kind: Kind, name: str) -> SocketKey | None:
+        """The socket that a resource serves; None when there is no such resource now."""
+        return self._socket_of.get((kind, name))
+
+    def target_of(self, key: SocketKey) -> Target | None:
+        """Where the connections of a socket go; None when the plan has no such socket."""
+        plan_socket = self._sockets.get(key)
+        return self._target(_target_key(plan_socket)) if plan_socket is not None else None
+
+    def resources_of(self, key: SocketKey) -> tuple[Resource, ...]:
+        """What an Envoy must have confirmed for the socket to serve; nothing for an unknown socket."""
+        plan_socket = self._sockets.get(key)
+        if plan_socket is None:
+            return ()
+        return tuple(self._resources[kind][name] for kind, name in _names(plan_socket))
+
+    def withhold(self, keys: Iterable[SocketKey]) -> Changed:
+        """Keep the listeners of these sockets from Envoy, until released; the rest of them is sent."""
+        names = {naming.socket_name(key) for key in keys} - self._withheld
+        self._withheld |= names
+        return {Kind.LISTENER: names}
+
+    def release(self, keys: Iterable[SocketKey]) -> Changed:
+        """Let Envoy have the listeners of these sockets."""
+        names = {naming.socket_name(key) for key in keys} & self._withheld
+        self._withheld -= names
+        return {Kind.LISTENER: names}
+
+    def is_withheld(self, key: SocketKey) -> bool:
+        """Whether the socket's listener is kept from Envoy."""
+        return naming.socket_name(key) in self._withheld
+
+    def apply(self, change: PlanChange) -> Changed:
+        """Take a change of the plan; returns what is different now."""
+        targets: dict[TargetKey, None] = {}
+        endpoints: dict[TargetKey, None] = {}
+        for key, value in change.items():
+            match key:
+                case SocketKey():
+                    targets.update(dict.fromkeys(self._set_socket(key, _typed(value, Socket))))
+                case TargetKey():
+                    self._set_target(key, _typed(value, Target))
+                    targets[key] = None
+                case PoolKey():
+                    endpoints.update(dict.fromkeys(self._set_pool(key, _typed(value, Pool))))
+                case _:
+                    assert_never(key)
+        changed: dict[Kind, set[str]] = {kind: set() for kind in Kind}
+        for target in targets:
+            self._refresh(target, changed)
+        for target in endpoints:
+            # A target without a socket has no resources, and one that was refreshed has new endpoints.
+            if target not in targets and target in self._target_users:
+                self._put(self._assignment(target), self._target_users[target], changed)
+        return changed
+
+    def _set_socket(self, key: SocketKey, value: Socket | None) -> list[TargetKey]:
+        """Returns the targets to look at again."""
+        old = self._sockets.pop(key, None)
+        touched = []
+        if old is not None:
+            touched.append(_target_key(old))
+            self._target_users.pop(_target_key(old), None)
+        if value is None:
+            self._withheld.discard(naming.socket_name(key))
+        else:
+            self._sockets[key] = value
+            touched.append(_target_key(value))
+            self._target_users[_target_key(value)] = key
+        return touched
+
+    def _set_target(self, key: TargetKey, value: Target | None) -> None:
+        old = self._targets.pop(key, None)
+        for pool in _pools_of(old):
+            users = self._pool_users[pool]
+            users.discard(key)
+            if not users:
+                del self._pool_users[pool]
+        if value is not None:
+            self._targets[key] = value
+            for pool in _pools_of(value):
+                self._pool_users.setdefault(pool, set()).add(key)
+
+    def _set_pool(self, key: PoolKey, value: Pool | None) -> Iterable[TargetKey]:
+        """Returns the targets to look at again."""
+        old = self._pools.pop(key, None)
+        if value is not None:
+            self._pools[key] = value
+        before = old.endpoints if old is not None else ()
+        after = value.endpoints if value is not None else ()
+        return sorted(self._pool_users.get(key, ())) if before != after else ()
+
+    def _target(self, key: TargetKey) -> Target:
+        """A target that the plan does not have refuses everything."""
+        return self._targets.get(key) or Target(key=key, route=None, backends=())
+
+    def _endpoints(self, key: PoolKey) -> tuple[Endpoint, ...]:
+        pool = self._pools.get(key)
+        return pool.endpoints if pool is not None else ()
+
+    def _assignment(self, key: TargetKey) -> Resource:
+        return translate.assignment_resource(key, split(self._target(key).backends, self._endpoints))
+
+    def _refresh(self, key: TargetKey, changed: dict[Kind, set[str]]) -> None:
+        """Make the resources of a target and of its socket what they should be."""
+        user = self._target_users.get(key)
+        plan_socket = self._sockets.get(user) if user is not None else None
+        if plan_socket is None:
+            self._drop(Kind.LISTENER, naming.socket_name(key.socket), changed)
+            for kind in (Kind.FILTER, Kind.ASSIGNMENT, Kind.CLUSTER):
+                self._drop(kind, _name_at(kind, key), changed)
+            return
+        target = self._target(key)
+        log = self._access_log(plan_socket.listener, target.route)
+        self._put(translate.cluster_resource(key), plan_socket.key, changed)
+        self._put(self._assignment(key), plan_socket.key, changed)
+        self._put(translate.filter_resource(plan_socket, target, log), plan_socket.key, changed)
+        self._put(translate.listener_resource(plan_socket.key, key, self._options), plan_socket.key, changed)
+
+    def _put(self, new: Resource, owner: SocketKey, changed: dict[Kind, set[str]]) -> None:
+        shelf = self._resources[new.kind]
+        self._socket_of[new.kind, new.name] = owner
+        old = shelf.get(new.name)
+        if old is None or old.version != new.version:
+            shelf[new.name] = new
+            changed[new.kind].add(new.name)
+
+    def _drop(self, kind: Kind, name: str, changed: dict[Kind, set[str]]) -> None:
+        if self._resources[kind].pop(name, None) is not None:
+            del self._socket_of[kind, name]
+            changed[kind].add(name)
+
+
+_Value = TypeVar("_Value")
+
+
+def _typed(value: PlanValue | None, expected: type[_Value]) -> _Value | None:
+    """The value of a key, which a plan never gives another type than the key's."""
+    if value is not None and not isinstance(value, expected):
+        raise TypeError(f"{value!r} is not a {expected.__name__}")
+    return value
+
+
+def _target_key(plan_socket: Socket) -> TargetKey:
+    """The target of a TCP socket's one match; a socket without a match refuses, by a target of its own."""
+    return plan_socket.matches[0].target if plan_socket.matches else TargetKey(plan_socket.key)
+
+
+def _name_at(kind: Kind, key: TargetKey) -> str:
+    return naming.filter_name(key) if kind is Kind.FILTER else naming.target_name(key)
+
+
+def _names(plan_socket: Socket) -> tuple[tuple[Kind, str], ...]:
+    target = _target_key(plan_socket)
+    name = naming.target_name(target)
+    return (
+        (Kind.CLUSTER, name),
+        (Kind.ASSIGNMENT, name),
+        (Kind.FILTER, naming.filter_name(target)),
+        (Kind.LISTENER, naming.socket_name(plan_socket.key)),
+    )
+
+
+def _pools_of(target: Target | None) -> set[PoolKey]:
+    if target is None:
+        return set()
+    return {backend.pool for backend in target.backends if backend.pool is not None}

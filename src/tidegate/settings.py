@@ -1,0 +1,154 @@
+"""What a command was asked to do: the flags of ``run`` and ``check`` as checked, immutable values.
+
+Comes in: text from the command line or from a caller of the Python API. Goes out: values that the
+composition root hands to each part. What a part alone can judge stays text here and is read there
+(``backends``: the backends source; ``paths``: the file source).
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+import re
+from pathlib import Path
+
+import msgspec
+
+from tidegate.admin.address import AdminAddress
+from tidegate.errors import SettingsError
+from tidegate.names import CONTROLLER_NAME
+
+DEFAULT_NAME = "default"
+DEFAULT_DRAIN_TIME = 10.0
+DATA_PLANES = ("envoy",)
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
+_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|)")
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,62})")
+_CONTROLLER_NAME = re.compile(
+    r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/[A-Za-z0-9/\-._~%!$&'()*+,;=:]+"
+)
+
+
+class OnExit(enum.Enum):
+    """What happens to the traffic when ``run`` ends: connections get time to end, or all goes on."""
+
+    DRAIN = "drain"
+    KEEP = "keep"
+
+
+class LogFormat(enum.Enum):
+    """Lines for people, or one JSON object per line."""
+
+    CONSOLE = "console"
+    JSON = "json"
+
+
+class AccessLogFormat(enum.Enum):
+    """How a connection is written down; ``OFF``: not at all."""
+
+    OFF = "off"
+    TEXT = "text"
+    JSON = "json"
+
+
+class AccessLog(msgspec.Struct, frozen=True):
+    """``path`` None writes to standard output."""
+
+    format: AccessLogFormat = AccessLogFormat.OFF
+    path: Path | None = None
+
+
+class InputSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``run`` and ``check`` share.
+
+    ``paths`` are files, directories or ``-``; ``backends`` the texts of ``--backend``; ``dns`` resolves
+    Services that have no endpoints by their own names. ``data_plane`` is one of ``DATA_PLANES``.
+    """
+
+    paths: tuple[str, ...]
+    backends: tuple[str, ...] = ()
+    dns: bool = False
+    data_plane: str = "envoy"
+    controller_name: str = CONTROLLER_NAME
+
+    def __post_init__(self) -> None:
+        """Raise SettingsError for what can be seen without looking at the system."""
+        if not self.paths:
+            raise SettingsError("no input: name at least one file or directory, or - for standard input")
+        if self.data_plane not in DATA_PLANES:
+            raise SettingsError(f"--dataplane {self.data_plane}: this build has {', '.join(DATA_PLANES)}")
+        if len(self.controller_name) > 253 or not _CONTROLLER_NAME.fullmatch(self.controller_name):
+            raise SettingsError(
+                f"--controller-name {self.controller_name}: expected a domain and a path, such as {CONTROLLER_NAME}"
+            )
+
+
+class CheckSettings(InputSettings, frozen=True, kw_only=True):
+    """What ``check`` decides about."""
+
+
+class RunSettings(InputSettings, frozen=True, kw_only=True):
+    """What ``run`` does.
+
+    ``name`` names the instance. ``state_dir`` None: the default directory of that name. ``admin`` None:
+    a Unix domain socket in the state directory. ``drain_time`` is in seconds. ``watch`` follows changes
+    of the input. ``envoy`` is the program to use instead of the one that came with the installation.
+    """
+
+    name: str = DEFAULT_NAME
+    state_dir: Path | None = None
+    admin: AdminAddress | None = None
+    on_exit: OnExit = OnExit.DRAIN
+    drain_time: float = DEFAULT_DRAIN_TIME
+    watch: bool = True
+    access_log: AccessLog = AccessLog()
+    envoy: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Raise SettingsError for what can be seen without looking at the system."""
+        InputSettings.__post_init__(self)
+        check_name(self.name)
+        if not math.isfinite(self.drain_time) or self.drain_time < 0:
+            raise SettingsError(f"--drain-time {self.drain_time}: expected a time of 0 or more")
+
+
+def check_name(name: str) -> str:
+    """The name of an instance, if it can be one: it names a directory.
+
+    Raises SettingsError otherwise.
+    """
+    if not _NAME.fullmatch(name):
+        raise SettingsError(
+            f"--name {name}: expected at most 63 letters, digits, '.', '_' and '-', beginning with a letter or digit"
+        )
+    return name
+
+
+def parse_duration(text: str, flag: str) -> float:
+    """Seconds of ``10s``, ``1m30s``, ``500ms`` or a plain number of seconds. ``flag`` is for the message.
+
+    Raises SettingsError when the text has another form.
+    """
+    seconds, position = 0.0, 0
+    while match := _DURATION_PART.match(text, position):
+        number, unit = match.groups()
+        if not unit and match.end() != len(text):
+            break
+        seconds += float(number) * _UNITS[unit]
+        position = match.end()
+    if not text or position != len(text):
+        raise SettingsError(f"{flag} {text}: expected a time such as 10s, 1m30s, 500ms, or a number of seconds")
+    return seconds
+
+
+def parse_access_log(text: str) -> AccessLog:
+    """Read ``off``, ``text``, ``json``, or one of the last two with ``=PATH``.
+
+    Raises SettingsError when the text has another form.
+    """
+    name, separator, path = text.partition("=")
+    known = {item.value: item for item in AccessLogFormat}
+    if name not in known or (separator and not path) or (path and name == "off"):
+        raise SettingsError(f"--access-log {text}: expected off, text, json, text=PATH or json=PATH")
+    return AccessLog(known[name], Path(path).expanduser().absolute() if path else None)

@@ -1,0 +1,166 @@
+"""One chunk of a file with all that it says: objects, refusals and remarks, and where they stand.
+
+In: the text of a chunk. Out: a `Chunk`, made once and kept as long as its text stays in the file; only
+its place in the file moves. Parsing is `parsing`, the meaning of values `tidegate.model.decode`; which
+of several claims to an object counts is `inventory`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+from tidegate.model.decode import Decoded, FieldProblem, Rejected, Unrecognised, decode
+from tidegate.model.diagnostics import Diagnostic, Location, Severity
+from tidegate.model.kinds import Resource, key_of
+from tidegate.names import ObjectKey
+from tidegate.sources.documents import Keys, items
+from tidegate.sources.parsing import Broken, Document, locate, parse
+
+
+class Remark(msgspec.Struct, frozen=True):
+    """Something to say about a place in a chunk; ``line`` counts from the chunk's first."""
+
+    severity: Severity
+    line: int
+    key: ObjectKey | None
+    path: str
+    message: str
+
+
+class Unknown(msgspec.Struct, frozen=True):
+    """An object of a kind that tidegate does not read; ``hint`` is the kind perhaps meant, or empty."""
+
+    line: int
+    api_version: str
+    kind: str
+    hint: str
+
+
+class Entry:
+    """One object of a chunk: a claim to ``key``. ``resource`` None: this version was refused.
+
+    ``held`` marks one that is no longer in the file and still stands in for an object nobody can name.
+    """
+
+    __slots__ = ("chunk", "document", "held", "key", "keys", "resource")
+
+    def __init__(self, chunk: Chunk, document: Document, keys: Keys, key: ObjectKey, resource: Resource | None) -> None:
+        self.chunk = chunk
+        self.document = document
+        self.keys = keys
+        self.key = key
+        self.resource = resource
+        self.held = False
+
+    def location(self, field_keys: Keys = ()) -> Location:
+        """The line of the object, or of a field of it, or of the field's nearest parent."""
+        if self.held:
+            return Location(self.chunk.file)
+        return self.chunk.location(_line(self.document, (*self.keys, *field_keys)))
+
+    @property
+    def place(self) -> tuple[str, int, Keys]:
+        """Sorts entries as the input has them: file, document, place in the document."""
+        return (self.chunk.file, self.chunk.position, self.keys)
+
+
+class Chunk:
+    """What one chunk says. ``position`` and ``line`` are its place in the file, both from 0.
+
+    ``broken``: no document at all. ``nameless``: it holds an object without a usable identity.
+    """
+
+    __slots__ = ("broken", "entries", "file", "line", "nameless", "position", "remarks", "text", "unknown")
+
+    def __init__(self, file: str, text: str) -> None:
+        self.file = file
+        self.text = text
+        self.position = 0
+        self.line = 0
+        self.broken: Broken | None = None
+        self.nameless = False
+        self.entries: tuple[Entry, ...] = ()
+        self.remarks: tuple[Remark, ...] = ()
+        self.unknown: tuple[Unknown, ...] = ()
+
+    def location(self, line: int) -> Location:
+        """Where a line of this chunk stands in the file."""
+        return Location(self.file, self.line + line + 1)
+
+    def diagnostics(self) -> Iterator[Diagnostic]:
+        """The errors and warnings of its objects; notes are gathered over all files."""
+        for remark in self.remarks:
+            if remark.severity is not Severity.NOTE:
+                yield self.diagnostic(remark)
+
+    def diagnostic(self, remark: Remark) -> Diagnostic:
+        """A remark at its place in the file."""
+        return Diagnostic(
+            severity=remark.severity,
+            location=self.location(remark.line),
+            object=remark.key,
+            path=remark.path,
+            message=remark.message,
+        )
+
+
+def read_chunk(file: str, text: str) -> Chunk:
+    """Everything a chunk says. This is what an edit costs: it runs only for texts that are new."""
+    chunk = Chunk(file, text)
+    parsed = parse(text)
+    if isinstance(parsed, Broken):
+        chunk.broken = parsed
+        return chunk
+    reading = _Reading(chunk)
+    for document in parsed:
+        for item in items(document.value):
+            reading.item(document, item.keys, item.value)
+    chunk.entries = tuple(reading.entries)
+    chunk.remarks = tuple(reading.remarks)
+    chunk.unknown = tuple(reading.unknown)
+    return chunk
+
+
+class _Reading:
+    """Collects what the objects of a chunk say."""
+
+    def __init__(self, chunk: Chunk) -> None:
+        self._chunk = chunk
+        self.entries: list[Entry] = []
+        self.remarks: list[Remark] = []
+        self.unknown: list[Unknown] = []
+
+    def item(self, document: Document, keys: Keys, value: Any) -> None:
+        match decode(value):
+            case Decoded(resource=resource, warnings=warnings, notes=notes):
+                key = key_of(resource)
+                self.entries.append(Entry(self._chunk, document, keys, key, resource))
+                self._remark(Severity.WARNING, document, keys, key, warnings)
+                self._remark(Severity.NOTE, document, keys, key, notes)
+            case Rejected(key=key, problems=problems):
+                self._remark(Severity.ERROR, document, keys, key, problems)
+                if key is None:
+                    self._chunk.nameless = True
+                else:
+                    self.entries.append(Entry(self._chunk, document, keys, key, None))
+            case Unrecognised(api_version=api_version, kind=kind, hint=hint):
+                self.unknown.append(Unknown(_line(document, keys), api_version, kind, hint))
+
+    def _remark(
+        self,
+        severity: Severity,
+        document: Document,
+        keys: Keys,
+        key: ObjectKey | None,
+        problems: Iterable[FieldProblem],
+    ) -> None:
+        for problem in problems:
+            line = _line(document, (*keys, *problem.keys))
+            self.remarks.append(Remark(severity, line, key, problem.path, problem.message))
+
+
+def _line(document: Document, keys: Keys) -> int:
+    return document.line + locate(document.text, keys)

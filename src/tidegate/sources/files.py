@@ -1,0 +1,164 @@
+"""The source of standalone mode: files, directories and standard input, followed as they change.
+
+In: paths. Out: batches, by the seam of `base`; or everything at once, for dry runs, by the same code.
+`fileset` does the work, in a thread; `watching` says where to look and `settling` when. Besides, a slow
+sweep over names and times finds what no system told: changes on network mounts, links swapped above a
+watched path, events lost in a flood.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Final
+
+import msgspec
+
+from tidegate.errors import SourceError
+from tidegate.model.diagnostics import Diagnostic, Location
+from tidegate.model.kinds import Resource
+from tidegate.names import ObjectKey
+from tidegate.sources import listing
+from tidegate.sources.ages import Ages
+from tidegate.sources.base import Batch
+from tidegate.sources.documents import Keys
+from tidegate.sources.fileset import FileSet
+from tidegate.sources.settling import Ready, Settling
+from tidegate.sources.watching import Seen, Watcher
+
+SWEEP_S: Final = 2.0
+"""How often names and times of all files are compared, told or not."""
+
+_SWEEP_SHARE: Final = 0.01
+_STDIN_POLL_S: Final = 0.1
+
+
+class Loaded(msgspec.Struct, frozen=True, kw_only=True):
+    """All of the input at one moment. ``readable``: every file could be read and every document was YAML."""
+
+    resources: tuple[Resource, ...]
+    diagnostics: tuple[Diagnostic, ...]
+    readable: bool
+
+
+class FilesSource:
+    """Delivers the objects of files; a `tidegate.sources.base.Source`.
+
+    ``paths`` are files, directories with all below them, or ``-`` for standard input, read once.
+    ``ages`` keeps ages and generations. ``watch`` False: input is read again only on `rescan`.
+    """
+
+    def __init__(self, paths: Sequence[str], *, ages: Ages | None = None, watch: bool = True) -> None:
+        self._paths = tuple(paths)
+        self._watch = watch
+        self._stop = threading.Event()
+        self._files = FileSet(paths, ages=ages if ages is not None else Ages(), read_stdin=self._read_stdin)
+        self._settling = Settling(listing.signature)
+        self._watcher = Watcher()
+        self._rescan = False
+
+    def load(self) -> Loaded:
+        """Reads everything now, blocking. Raises SourceError when a path has nothing there."""
+        listing.require(self._paths)
+        batch = self._files.load()
+        return Loaded(
+            resources=self._files.resources(), diagnostics=batch.diagnostics or (), readable=self._files.sound
+        )
+
+    def origin(self, key: ObjectKey, field_keys: Keys = ()) -> Location | None:
+        """File and line of an object, or of a field of it or its nearest parent; None: not from a file."""
+        return self._files.origin(key, field_keys)
+
+    def rescan(self) -> None:
+        """Reads everything that changed, soon, without waiting for writers. For the event loop's thread."""
+        self._rescan = True
+        self._watcher.wake()
+
+    async def batches(self) -> AsyncIterator[Batch]:
+        """All there is, then changes, for ever. Raises SourceError when a path has nothing there."""
+        listing.require(self._paths)
+        try:
+            if self._watch:
+                await self._watcher.watch(listing.list_files(self._paths))
+            yield await asyncio.to_thread(self._files.load)
+            async for batch in self._changes():
+                if batch.changes or batch.diagnostics is not None:
+                    yield batch
+        finally:
+            self._stop.set()
+            await self._watcher.close()
+
+    async def _changes(self) -> AsyncIterator[Batch]:
+        if self._watch:
+            yield await self._survey()
+        sweep_at = time.monotonic() + SWEEP_S
+        while True:
+            seen = await self._watcher.wait(self._pause(sweep_at))
+            if self._rescan:
+                self._rescan = False
+                yield await asyncio.to_thread(self._files.load)
+            if not self._watch:
+                continue
+            if seen.names or time.monotonic() >= sweep_at:
+                started = time.monotonic()
+                yield await self._survey()
+                now = time.monotonic()
+                sweep_at = now + max(SWEEP_S, (now - started) / _SWEEP_SHARE)
+            for batch in await asyncio.to_thread(self._settled, seen):
+                yield batch
+
+    def _pause(self, sweep_at: float) -> float:
+        """How long nothing has to be done unless something happens, in seconds."""
+        if not self._watch:
+            return 3600.0
+        due = self._settling.due()
+        until = sweep_at if due is None else min(due, sweep_at)
+        return max(0.0, until - time.monotonic())
+
+    async def _survey(self) -> Batch:
+        """Looks at names and times; what changed waits until it is whole."""
+        survey = await asyncio.to_thread(self._files.survey)
+        if await self._watcher.watch(survey.listing):
+            survey = await asyncio.to_thread(self._files.survey)
+        self._note(survey.changed)
+        return survey.batch
+
+    def _note(self, paths: Iterable[str]) -> None:
+        now = time.monotonic()
+        for path in paths:
+            self._settling.changed(path, now)
+
+    def _settled(self, seen: Seen) -> list[Batch]:
+        """Reads the files that stood still."""
+        self._note(seen.files)
+        ready = self._settling.ready(time.monotonic())
+        return [batch for patient in (True, False) for batch in self._read(ready, patient=patient)]
+
+    def _read(self, ready: list[Ready], *, patient: bool) -> Iterable[Batch]:
+        paths = [file.path for file in ready if file.patient is patient]
+        if paths:
+            reading = self._files.read(paths, patient=patient)
+            now = time.monotonic()
+            for path in reading.unfinished:
+                self._settling.unfinished(path, now)
+            yield reading.batch
+
+    def _read_stdin(self) -> bytes:
+        """All of standard input. Ends early when the source is closed, so that nobody has to press keys."""
+        try:
+            descriptor = sys.stdin.fileno()
+        except (OSError, ValueError, AttributeError) as error:
+            raise SourceError("standard input is closed, so - cannot be read") from error
+        parts = []
+        while not self._stop.is_set():
+            if select.select([descriptor], [], [], _STDIN_POLL_S)[0]:
+                part = os.read(descriptor, 1 << 16)
+                if not part:
+                    break
+                parts.append(part)
+        return b"".join(parts)

@@ -1,0 +1,102 @@
+"""Logging: structured events on standard error, set up once per process.
+
+Comes in: constant phrases with key-values, from ``logger`` of any module. Goes out: lines for people,
+JSON lines, or ``Event`` values for the live console. ``info`` and above is for operators, ``debug`` for
+developers. Messages of the libraries below us (``logging``) come out the same way, from warnings up.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import sys
+from collections.abc import Callable, Mapping, MutableMapping
+from typing import Any, TextIO
+
+import msgspec
+import structlog
+
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that happened. ``level`` is debug, info, warning, error or critical."""
+
+    at: dt.datetime
+    level: str
+    message: str
+    details: dict[str, Any] = {}
+
+    def __str__(self) -> str:
+        """One line for people, without time and level."""
+        details = " ".join(f"{key}={_plain(value)}" for key, value in self.details.items())
+        return f"{self.message}  {details}" if details else self.message
+
+
+def logger(name: str) -> structlog.typing.FilteringBoundLogger:
+    """The logger of a part; ``name`` says which, in the log."""
+    log: structlog.typing.FilteringBoundLogger = structlog.get_logger(part=name)
+    return log
+
+
+def log_to_stream(*, json: bool, level: str = "info", stream: TextIO | None = None) -> None:
+    """Write events to ``stream`` (standard error): JSON lines, or lines for people."""
+    target = sys.stderr if stream is None else stream
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer(default=str)
+        if json
+        else structlog.dev.ConsoleRenderer(colors=target.isatty(), pad_event_to=0, pad_level=False)
+    )
+    steps: list[structlog.typing.Processor] = [structlog.processors.format_exc_info] if json else []
+    _configure([*steps, renderer], structlog.PrintLoggerFactory(target), level)
+
+
+def log_to_sink(sink: Callable[[Event], None], *, level: str = "info") -> None:
+    """Hand every event to ``sink``, which must not block."""
+
+    def deliver(_: Any, __: str, values: MutableMapping[str, Any]) -> Mapping[str, Any]:
+        sink(_event(values))
+        raise structlog.DropEvent
+
+    _configure([structlog.processors.format_exc_info, deliver], structlog.PrintLoggerFactory(sys.stderr), level)
+
+
+def _configure(tail: list[structlog.typing.Processor], factory: Callable[..., Any], level: str) -> None:
+    head: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="timestamp"),
+    ]
+    structlog.configure(
+        processors=[*head, *tail],
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        logger_factory=factory,
+        cache_logger_on_first_use=False,
+    )
+    root = logging.getLogger()
+    root.handlers = [_ToStructlog(logging.WARNING)]
+    root.setLevel(logging.WARNING)
+
+
+def _event(values: MutableMapping[str, Any]) -> Event:
+    details = {key: value for key, value in values.items() if key not in ("timestamp", "level", "event", "part")}
+    return Event(
+        at=dt.datetime.fromisoformat(values["timestamp"]),
+        level=values["level"],
+        message=str(values.get("event", "")),
+        details=details,
+    )
+
+
+def _plain(value: object) -> str:
+    text = str(value)
+    return repr(text) if " " in text or not text else text
+
+
+class _ToStructlog(logging.Handler):
+    """Passes records of ``logging`` on, so that one configuration decides about all output."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log the record under the name of the library's logger."""
+        log = structlog.get_logger(part=record.name)
+        log.log(record.levelno, record.getMessage(), exc_info=record.exc_info)
