@@ -61,9 +61,7 @@ def _backend(view: View, key: BackendKey) -> Backend:
     referrer = ObjectKey(key.referrer_group, key.referrer_kind, key.referrer_namespace, "")
     if not permitted(view, referrer, target):
         message = f"no ReferenceGrant in namespace {target.namespace} permits {referrer.kind} from namespace"
-        return Rejection(
-            Reason.REF_NOT_PERMITTED, f"{message} {referrer.namespace} to refer to Service {target.name}"
-        )
+        return Rejection(Reason.REF_NOT_PERMITTED, f"{message} {referrer.namespace} to refer to Service {target.name}")
     service = view.get(SERVICES, target)
     if service is None:
         return Rejection(Reason.BACKEND_NOT_FOUND, f"Service {target.path} does not exist")

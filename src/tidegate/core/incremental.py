@@ -49,7 +49,7 @@ class Unit(Generic[K, V]):
 
     name: str
     domain: Table[K, Any] | Unit[K, Any] | Index[K, Any]
-    compute: Callable[[View, K], V]
+    compute: Callable[[View, K], V | None]
 
 
 Node = Table[Any, Any] | Unit[Any, Any] | Index[Any, Any]
@@ -106,7 +106,13 @@ class View:
 
     def entries(self, index: Index[K, E], key: K) -> Sequence[E]:
         """The sorted entries of an index at ``key``. Not to be kept or changed by the caller."""
-        return self._read(index, key).values.get(key, ())
+        found: Sequence[E] = self._read(index, key).values.get(key, ())
+        return found
+
+    def begin(self, position: int) -> set[tuple[int, Hashable]]:
+        """Start recording for a node: only what stands before ``position`` may be read. Graph only."""
+        self._position, self._reads = position, set()
+        return self._reads
 
     def _read(self, node: Node, key: Hashable) -> _State:
         state = self._states[node]
@@ -128,7 +134,7 @@ class Graph:
             if source is not None:
                 self._states[source].followers.append(node)
 
-    def set(self, table: Table[K, V], key: K, value: V | None) -> None:
+    def put(self, table: Table[K, V], key: K, value: V | None) -> None:
         """Set an input, or remove it with None. In force after the next ``update``."""
         self._states[table].dirty[key] = value  # type: ignore[assignment]
 
@@ -138,14 +144,15 @@ class Graph:
 
     def entries(self, index: Index[K, E], key: K) -> Sequence[E]:
         """The entries of an index as of the last update."""
-        return self._states[index].values.get(key, ())
+        found: Sequence[E] = self._states[index].values.get(key, ())
+        return found
 
     def items(self, node: Table[K, V] | Unit[K, V]) -> Iterator[tuple[K, V]]:
         """All keys and values of a table or unit."""
         return iter(self._states[node].values.items())  # type: ignore[arg-type]
 
     def update(self) -> Update:
-        """Compute what the inputs set since the last update changed."""
+        """Compute what the inputs put since the last update changed."""
         update = Update()
         for node in self._nodes:
             state = self._states[node]
@@ -186,13 +193,13 @@ class Graph:
         for key in dirty:
             old = state.values.get(key)
             if key in domain:
-                view._position, view._reads = state.position, set()
+                reads = view.begin(state.position)
                 try:
                     new = unit.compute(view, key)
                 except Exception as error:  # noqa: BLE001 - contained, and reported as a Fault
                     faults.append(Fault(unit.name, key, error))
                     new = old
-                self._record(state, key, view._reads)
+                self._record(state, key, reads)
             else:
                 new = None
                 self._record(state, key, set())

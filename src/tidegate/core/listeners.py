@@ -49,9 +49,7 @@ def evaluate_listeners(
     for position, listener in enumerate(gateway.spec.listeners):
         conflict = conflicts.get(listener.name)
         rejection = conflict or _protocol_rejection(listener, config)
-        kinds, unresolved = (), None
-        if rejection is None:
-            kinds, unresolved = supported_kinds(listener)
+        kinds, unresolved = supported_kinds(listener) if rejection is None else ((), None)
         decisions.append(
             ListenerDecision(
                 key=ListenerKey(owner, listener.name),

@@ -12,7 +12,8 @@ from tidegate.plan.features import Features
 
 class Protocol(msgspec.Struct, frozen=True, kw_only=True):
     """``transport`` is what a socket of the protocol speaks; ``by_hostname``: listeners of one port are
-    told apart by their hostname."""
+    told apart by their hostname.
+    """
 
     name: str
     transport: str
@@ -38,7 +39,8 @@ def is_served(protocol: str, features: Features) -> bool:
 
 def clash(left: Listener, right: Listener) -> Reason | None:
     """Why two served listeners of one object scope cannot both be, or None (Gateway API, listener
-    distinctness; GEP-2643, GEP-2644, GEP-2645)."""
+    distinctness; GEP-2643, GEP-2644, GEP-2645).
+    """
     one, other = PROTOCOLS[left.protocol], PROTOCOLS[right.protocol]
     if left.port != right.port or one.transport != other.transport:
         return None

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final, TypeVar
@@ -154,7 +153,7 @@ class Ages:
         lines = [header, *(msgspec.json.encode(age) for age in self._ages.values()), b""]
         temporary = path.with_name(path.name + ".new")
         temporary.write_bytes(b"\n".join(lines))
-        os.replace(temporary, path)
+        temporary.replace(path)
         self._lines = len(self._ages) + 1
 
     def _load(self) -> None:

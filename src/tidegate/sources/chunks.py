@@ -17,7 +17,8 @@ from tidegate.model.diagnostics import Diagnostic, Location, Severity
 from tidegate.model.kinds import Resource, key_of
 from tidegate.names import ObjectKey
 from tidegate.sources.documents import Keys, items
-from tidegate.sources.parsing import Broken, Document, locate, parse
+from tidegate.sources.locating import locate
+from tidegate.sources.parsing import Broken, Document, parse
 
 
 class Remark(msgspec.Struct, frozen=True):

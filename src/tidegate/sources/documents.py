@@ -32,7 +32,7 @@ class Item(msgspec.Struct, frozen=True):
 
 
 def decode(data: bytes) -> str | Broken:
-    """The text of a file: UTF-8 with or without a byte order mark, every line end as ``\\n``."""
+    """The text of a file: UTF-8 with or without a byte order mark, every line end a line feed."""
     try:
         text = data.removeprefix(codecs.BOM_UTF8).decode("utf-8")
     except UnicodeDecodeError as error:

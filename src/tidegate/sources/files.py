@@ -9,23 +9,24 @@ watched path, events lost in a flood.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import select
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from typing import Final
 
 import msgspec
 
 from tidegate.errors import SourceError
 from tidegate.model.diagnostics import Diagnostic, Location
-from tidegate.model.kinds import Resource
+from tidegate.model.kinds import Resource, key_of
 from tidegate.names import ObjectKey
 from tidegate.sources import listing
 from tidegate.sources.ages import Ages
-from tidegate.sources.base import Batch
+from tidegate.sources.base import Batch, Change
 from tidegate.sources.documents import Keys
 from tidegate.sources.fileset import FileSet
 from tidegate.sources.settling import Ready, Settling
@@ -45,6 +46,11 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     diagnostics: tuple[Diagnostic, ...]
     readable: bool
 
+    def as_batch(self) -> Batch:
+        """The same as the first batch of a stream."""
+        changes = tuple(Change(key=key_of(resource), resource=resource) for resource in self.resources)
+        return Batch(changes=changes, diagnostics=self.diagnostics)
+
 
 class FilesSource:
     """Delivers the objects of files; a `tidegate.sources.base.Source`.
@@ -61,6 +67,7 @@ class FilesSource:
         self._settling = Settling(listing.signature)
         self._watcher = Watcher()
         self._rescan = False
+        self._nudged = False
 
     def load(self) -> Loaded:
         """Reads everything now, blocking. Raises SourceError when a path has nothing there."""
@@ -79,21 +86,28 @@ class FilesSource:
         self._rescan = True
         self._watcher.wake()
 
-    async def batches(self) -> AsyncIterator[Batch]:
+    def nudge(self) -> None:
+        """Has `batches` yield soon, be it an empty batch. For the event loop's thread."""
+        self._nudged = True
+        self._watcher.wake()
+
+    async def batches(self) -> AsyncGenerator[Batch, None]:
         """All there is, then changes, for ever. Raises SourceError when a path has nothing there."""
         listing.require(self._paths)
         try:
             if self._watch:
                 await self._watcher.watch(listing.list_files(self._paths))
             yield await asyncio.to_thread(self._files.load)
-            async for batch in self._changes():
-                if batch.changes or batch.diagnostics is not None:
-                    yield batch
+            async with contextlib.aclosing(self._changes()) as changes:
+                async for batch in changes:
+                    if batch.changes or batch.diagnostics is not None or self._nudged:
+                        self._nudged = False
+                        yield batch
         finally:
             self._stop.set()
             await self._watcher.close()
 
-    async def _changes(self) -> AsyncIterator[Batch]:
+    async def _changes(self) -> AsyncGenerator[Batch, None]:
         if self._watch:
             yield await self._survey()
         sweep_at = time.monotonic() + SWEEP_S
@@ -102,6 +116,9 @@ class FilesSource:
             if self._rescan:
                 self._rescan = False
                 yield await asyncio.to_thread(self._files.load)
+                sweep_at = 0.0
+            if self._nudged:
+                yield Batch(changes=())
             if not self._watch:
                 continue
             if seen.names or time.monotonic() >= sweep_at:
@@ -114,6 +131,8 @@ class FilesSource:
 
     def _pause(self, sweep_at: float) -> float:
         """How long nothing has to be done unless something happens, in seconds."""
+        if self._rescan or self._nudged:
+            return 0.0
         if not self._watch:
             return 3600.0
         due = self._settling.due()
@@ -149,13 +168,15 @@ class FilesSource:
             yield reading.batch
 
     def _read_stdin(self) -> bytes:
-        """All of standard input. Ends early when the source is closed, so that nobody has to press keys."""
+        """All of standard input. Gives up when the source is closed, so that nobody has to press keys."""
         try:
             descriptor = sys.stdin.fileno()
         except (OSError, ValueError, AttributeError) as error:
             raise SourceError("standard input is closed, so - cannot be read") from error
         parts = []
-        while not self._stop.is_set():
+        while True:
+            if self._stop.is_set():
+                raise SourceError("standard input was not read to its end")
             if select.select([descriptor], [], [], _STDIN_POLL_S)[0]:
                 part = os.read(descriptor, 1 << 16)
                 if not part:

@@ -1,22 +1,22 @@
-"""One document's text to plain values, and back from a field to its line. Pure.
+"""One document's text to plain values. Pure.
 
 In: the text of one YAML document, or of one or several JSON objects. Out: values made of dict, list
 and scalars, or one problem with its line. Values are built from the parser's events, not from a node
 tree: so nesting and aliases are bounded before they cost anything, and nothing here recurses.
-Splitting files into documents is `documents`, what the values mean is the model's decoder.
+Splitting files into documents is `documents`, finding a field's line `locating`; what the values mean is
+the model's decoder.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
 import yaml
 
-from tidegate.sources.scalars import Scalar, TagProblem, narrow, resolve_plain, resolve_tagged
+from tidegate.sources.scalars import Scalar, TagError, narrow, resolve_plain, resolve_tagged
 
 MAX_DEPTH: Final = 200
 """Levels of nesting in a document. CustomResourceDefinitions of real projects stay under 60."""
@@ -24,7 +24,8 @@ MAX_DEPTH: Final = 200
 MAX_ALIASED_VALUES: Final = 50_000
 """Values that aliases may add to a document; an anchor bomb needs millions."""
 
-_Parser: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""Yields the events of a YAML text: libyaml's parser where PyYAML was built with it."""
 _JSON_START: Final = re.compile(r"(?:---[ \t]*\n)?\s*(?=\{)")
 _NOTHING: Final = re.compile(r"(?:(?:\.\.\.)?[ \t]*(?:#.*)?(?:\n|\Z))*\Z")
 _MERGE: Final = object()
@@ -99,7 +100,7 @@ class _Builder:
     """Turns the events of one document into a value."""
 
     def __init__(self, text: str) -> None:
-        self._parser = _Parser(text)
+        self._parser = PARSER(text)
         self._stack: list[_Map | _Seq] = []
         self._anchors: dict[str, tuple[Any, int]] = {}
         self._open: set[str] = set()
@@ -235,8 +236,8 @@ def _scalar_value(event: Any) -> Scalar:
         return text
     try:
         return resolve_tagged(text, event.tag)
-    except TagProblem as problem:
-        raise _Refused(event.start_mark.line, str(problem)) from problem
+    except TagError as error:
+        raise _Refused(event.start_mark.line, str(error)) from error
 
 
 def _key_text(value: Scalar, event: Any) -> str:
@@ -348,77 +349,3 @@ def _in_plain_words(problem: str) -> str:
         if problem.startswith(theirs):
             return ours
     return problem
-
-
-def locate(text: str, keys: tuple[str | int, ...]) -> int:
-    """The line, from 0, of the field that ``keys`` lead to; of its nearest parent when it is absent.
-
-    ``text`` is one document that `parse` accepted. For a mapping's field the line is that of its key.
-    """
-    try:
-        events = _events(text)
-        for event in events:
-            if isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
-                return _descend(events, event, keys)
-            if isinstance(event, yaml.ScalarEvent):
-                return _line_of(event)
-    except yaml.YAMLError:
-        return 0  # JSON that YAML does not take: the document's first line has to do.
-    return 0
-
-
-def _events(text: str) -> Iterator[Any]:
-    parser: Any = _Parser(text)
-    while (event := parser.get_event()) is not None:
-        yield event
-
-
-def _descend(events: Iterator[Any], opened: Any, keys: tuple[str | int, ...]) -> int:
-    line = _line_of(opened)
-    for key in keys:
-        if isinstance(opened, yaml.MappingStartEvent):
-            found = _find_key(events, str(key))
-        elif isinstance(opened, yaml.SequenceStartEvent) and isinstance(key, int):
-            found = _find_item(events, key)
-        else:
-            return line
-        if found is None:
-            return line
-        line, opened = found
-    return line
-
-
-def _find_key(events: Iterator[Any], key: str) -> tuple[int, Any] | None:
-    for event in events:
-        if isinstance(event, yaml.MappingEndEvent):
-            return None
-        value = next(events)
-        if isinstance(event, yaml.ScalarEvent) and event.value == key:
-            return _line_of(event), value
-        _skip(events, value)
-    return None
-
-
-def _find_item(events: Iterator[Any], index: int) -> tuple[int, Any] | None:
-    for position, event in enumerate(events):
-        if isinstance(event, yaml.SequenceEndEvent):
-            return None
-        if position == index:
-            return _line_of(event), event
-        _skip(events, event)
-    return None
-
-
-def _skip(events: Iterator[Any], opened: Any) -> None:
-    depth = 1 if isinstance(opened, yaml.CollectionStartEvent) else 0
-    while depth:
-        event = next(events)
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-
-
-def _line_of(event: Any) -> int:
-    line: int = event.start_mark.line
-    return line

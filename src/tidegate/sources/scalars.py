@@ -20,14 +20,14 @@ _MAX_NUMBER_LENGTH: Final = 128
 _MAX_INTEGRAL_FLOAT: Final = 1e21
 
 
-def _spellings(value: Scalar, *words: str) -> dict[str, Scalar]:
-    return {form: value for word in words for form in (word, word.capitalize(), word.upper())}
+def _spellings(*words: str, mean: Scalar) -> dict[str, Scalar]:
+    return {form: mean for word in words for form in (word, word.capitalize(), word.upper())}
 
 
 _WORDS: Final[dict[str, Scalar]] = {
-    **_spellings(True, "y", "yes", "true", "on"),
-    **_spellings(False, "n", "no", "false", "off"),
-    **_spellings(None, "", "~", "null"),
+    **_spellings("y", "yes", "true", "on", mean=True),
+    **_spellings("n", "no", "false", "off", mean=False),
+    **_spellings("", "~", "null", mean=None),
     **dict.fromkeys((".nan", ".NaN", ".NAN"), float("nan")),
     **dict.fromkeys((".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"), float("inf")),
     **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), float("-inf")),
@@ -39,7 +39,7 @@ _INTEGER: Final = re.compile(r"([-+]?)0(?:[xX]([0-9a-fA-F]+)|[bB]([01]+)|[oO]?([
 _FLOAT: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
 
 
-class TagProblem(ValueError):
+class TagError(ValueError):
     """A scalar that its own tag does not fit, or a tag that manifests do not have. Text for people."""
 
 
@@ -56,7 +56,7 @@ def resolve_plain(text: str) -> Scalar:
 
 
 def resolve_tagged(text: str, tag: str) -> Scalar:
-    """The value of a scalar with an explicit tag. Raises TagProblem."""
+    """The value of a scalar with an explicit tag. Raises TagError."""
     short = tag.removeprefix(_TAG_PREFIX)
     if tag == "!" or short in {"str", "timestamp"}:
         return text
@@ -70,9 +70,9 @@ def resolve_tagged(text: str, tag: str) -> Scalar:
         "float": isinstance(value, int | float) and not isinstance(value, bool),
     }
     if short not in fits:
-        raise TagProblem(f"the tag {tag} has no meaning in a manifest")
+        raise TagError(f"the tag {tag} has no meaning in a manifest")
     if not fits[short]:
-        raise TagProblem(f"{text!r} is not a value of the type !!{short}")
+        raise TagError(f"{text!r} is not a value of the type !!{short}")
     return value
 
 
@@ -101,4 +101,4 @@ def _from_base64(text: str) -> str:
     try:
         return base64.b64decode("".join(text.split()), validate=True).decode("utf-8")
     except (binascii.Error, UnicodeDecodeError) as error:
-        raise TagProblem("a !!binary value is not base64 of UTF-8 text") from error
+        raise TagError("a !!binary value is not base64 of UTF-8 text") from error

@@ -6,7 +6,8 @@ mounts, links above a watched path) are covered by a sweep: see `files`. Whether
 whole is decided in `settling`.
 """
 
-# ruff: noqa: PTH - paths stay the text that the user gave; thousands of them are looked at in one go.
+# Paths stay the text that the user gave; thousands of them are looked at in one go.
+# ruff: noqa: PTH100, PTH112, PTH114, PTH118, PTH119, PTH120
 
 from __future__ import annotations
 
@@ -135,7 +136,9 @@ def _open(directories: list[str]) -> Any:
     """
     there = [directory for directory in directories if os.path.isdir(directory)]
     try:
-        return RustNotify(there, False, False, 300, False, True)
+        return RustNotify(
+            there, debug=False, force_polling=False, poll_delay_ms=300, recursive=False, ignore_permission_denied=True
+        )
     except (OSError, WatchfilesRustInternalError):
         return None
 

@@ -7,7 +7,8 @@ import msgspec
 
 class RouteKind(msgspec.Struct, frozen=True, kw_only=True):
     """``protocols`` are the listener protocols that the kind attaches to; ``transport`` is that of the
-    Service ports that its backendRefs mean (``TCP`` or ``UDP``)."""
+    Service ports that its backendRefs mean (``TCP`` or ``UDP``).
+    """
 
     group: str
     kind: str

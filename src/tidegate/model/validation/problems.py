@@ -7,6 +7,7 @@ other modules of this package; severity and file positions belong to the sources
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 import msgspec
@@ -18,6 +19,7 @@ PROBLEM_LIMIT = 100
 """So many problems of one object are listed; the rest is counted. Input may be hostile."""
 
 _SHOWN = 60
+_PLAIN_KEY = re.compile(r"[A-Za-z_][-A-Za-z0-9_]*\Z")
 _PRINTABLE_INT = 10**30
 
 
@@ -48,7 +50,7 @@ def field_path(keys: Keys) -> str:
     for key in keys:
         if isinstance(key, int):
             parts.append(f"[{key}]")
-        elif key.replace("-", "_").isidentifier():
+        elif _PLAIN_KEY.match(key):
             parts.append(f".{key}" if parts else key)
         else:
             parts.append(f"[{quoted(key)}]")

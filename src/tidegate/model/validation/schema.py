@@ -90,10 +90,14 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     node: Node
     required: bool
     zero_is_absent: bool = False
+    defaults_to_struct: bool = False
 
-    def absent(self, raw: object) -> bool:
-        """Whether a found value means that the field is not there."""
-        return raw is None or (self.zero_is_absent and not isinstance(raw, bool) and raw in ("", 0))
+    def completed(self, raw: object) -> object:
+        """The found value, or None if the field is to count as absent. A struct that is there by default
+        is read like an empty one, so that its rules apply."""
+        if self.zero_is_absent and not isinstance(raw, bool) and raw in ("", 0):
+            return None
+        return {} if raw is None and self.defaults_to_struct else raw
 
 
 class StructNode(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,8 +118,8 @@ class StructNode(msgspec.Struct, frozen=True, kw_only=True):
         indexes: dict[str, list[int]] = {}
         whole = True
         for field in self.fields:
-            raw = named.get(field.key)
-            if field.absent(raw):
+            raw = field.completed(named.get(field.key))
+            if raw is None:
                 if field.required:
                     walk.reject((*keys, field.key), "is required")
                     whole = False
@@ -214,6 +218,7 @@ def _field(field: inspect.Field, *, experimental: bool) -> Field:
         node=_node(inner, extra, experimental=experimental),
         required=field.required,
         zero_is_absent=bool(extra.get("zero_is_absent")),
+        defaults_to_struct=isinstance(field.default, ApiStruct),
     )
 
 

@@ -1,0 +1,146 @@
+"""The one loop: changes and outcomes in; plan changes to the data plane and statuses out.
+
+A single task owns the decision and the statuses. What arrives while it is busy is taken together the next
+time, so that bursts coalesce and a lone change is not delayed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from tidegate.controller.board import StatusBoard
+from tidegate.core.decision import Decision, DecisionChange
+from tidegate.dataplanes.base import DataPlane
+from tidegate.model.diagnostics import Diagnostic
+from tidegate.model.status import Status
+from tidegate.names import ObjectKey
+from tidegate.plan.outcome import Report
+from tidegate.sources.base import Batch, Source
+from tidegate.telemetry.logs import logger
+
+_BACKLOG = 1024
+
+Published = Callable[[Mapping[ObjectKey, Status | None]], None]
+
+
+class Figures(msgspec.Struct, kw_only=True):
+    """What the loop counted since it began."""
+
+    changes: int = 0
+    rounds: int = 0
+    faults: int = 0
+    statuses: int = 0
+
+
+class Reconciler:
+    """Runs the decision between one source and one data plane.
+
+    ``published`` is called with every change of statuses, ``stirred`` after every round; both return at
+    once.
+    """
+
+    def __init__(
+        self,
+        *,
+        decision: Decision,
+        source: Source,
+        plane: DataPlane,
+        published: Published = lambda _: None,
+        stirred: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.decision = decision
+        self.board = StatusBoard()
+        self.diagnostics: tuple[Diagnostic, ...] = ()
+        self.figures = Figures()
+        self.loaded = False
+        self._source = source
+        self._plane = plane
+        self._published = published
+        self._stirred = stirred
+        self._inbox: asyncio.Queue[Batch | Sequence[Report]] = asyncio.Queue(_BACKLOG)
+        self._log = logger("reconciler")
+
+    async def run(self) -> None:
+        """Run until cancelled. The data plane is started by the caller. Raises SourceError."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow_source(), name="source")
+            tasks.create_task(self._follow_outcomes(), name="outcomes")
+            tasks.create_task(self._rounds(), name="rounds")
+
+    async def _follow_source(self) -> None:
+        async for batch in self._source.batches():
+            await self._inbox.put(batch)
+
+    async def _follow_outcomes(self) -> None:
+        async for reports in self._plane.outcomes():
+            await self._inbox.put(reports)
+
+    async def _rounds(self) -> None:
+        while True:
+            for item in await self._arrivals():
+                self._take(item)
+            self._round()
+
+    async def _arrivals(self) -> list[Batch | Sequence[Report]]:
+        """All that is waiting; empty when a status became due first."""
+        deadline = self.board.next_deadline
+        items: list[Batch | Sequence[Report]] = []
+        timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                items.append(await self._inbox.get())
+        while not self._inbox.empty():
+            items.append(self._inbox.get_nowait())
+        return items
+
+    def _take(self, item: Batch | Sequence[Report]) -> None:
+        if isinstance(item, Batch):
+            self.loaded = True
+            self.figures.changes += len(item.changes)
+            if item.diagnostics is not None:
+                self._tell(item.diagnostics)
+                self.diagnostics = item.diagnostics
+            for change in item.changes:
+                self.decision.set_object(change.key, change.resource)
+        else:
+            for report in item:
+                self.decision.set_report(report)
+
+    def _round(self) -> None:
+        """Decide, apply, publish. Before the first batch nothing is applied: the plan would be empty."""
+        if not self.loaded:
+            return
+        change = self.decision.decide()
+        self._report_faults(change)
+        self.figures.rounds += 1
+        if change.plan or self.figures.rounds == 1:
+            self._plane.apply(change.plan)
+        published = self.board.take(change.verdicts, monotonic=time.monotonic(), now=dt.datetime.now(dt.UTC))
+        self.figures.statuses += len(published)
+        if published:
+            self._published(published)
+        self._stirred()
+
+    def _report_faults(self, change: DecisionChange) -> None:
+        for fault in change.faults:
+            self.figures.faults += 1
+            self._log.error(
+                "internal error, contained", unit=fault.unit, key=str(fault.key), error=repr(fault.error),
+                exc_info=fault.error,
+            )  # fmt: skip
+
+    def _tell(self, diagnostics: Sequence[Diagnostic]) -> None:
+        """Log what is new about the input."""
+        known = set(map(str, self.diagnostics))
+        for diagnostic in diagnostics:
+            if str(diagnostic) not in known:
+                self._log.log(_LEVELS[diagnostic.severity.value], "input", problem=str(diagnostic))
+
+
+_LEVELS = {"error": 40, "warning": 30, "note": 20}

@@ -1,0 +1,118 @@
+"""The whole decision: objects and outcomes in, changes of the plan and of statuses out.
+
+The order of ``NODES`` is the story: inputs, which Gateways are ours, their listeners, which routes attach,
+which backends they mean, who holds each socket and where its connections go, and what to say about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from tidegate.core import tables
+from tidegate.core.attachment import ATTACHED, ATTACHMENTS, PARENTS, SERVING, WON
+from tidegate.core.backends import BACKENDS, POOL_KEYS, POOLS, REFERENCES
+from tidegate.core.compile import CLAIMS, SOCKETS, TARGETS
+from tidegate.core.config import CoreConfig
+from tidegate.core.gateways import DECISIONS, LISTENER_DECISIONS, LISTENERS, LISTENERS_AT, LISTENERS_OF, STANDING
+from tidegate.core.incremental import Fault, Graph, Node, Update
+from tidegate.core.statuses import CLASS_STATUSES, GATEWAY_STATUSES, ROUTE_STATUSES, Verdict
+from tidegate.model.kinds import Resource
+from tidegate.names import ObjectKey, TargetKey
+from tidegate.plan.outcome import AddressReport, Report
+from tidegate.plan.types import PlanKey, PlanValue
+
+INPUTS: tuple[Node, ...] = (
+    tables.CLASSES,
+    tables.GATEWAYS,
+    tables.ROUTES,
+    tables.GRANTS,
+    tables.NAMESPACES,
+    tables.SERVICES,
+    tables.SLICES,
+    tables.OUTCOMES,
+    tables.ADDRESSES,
+)
+OBJECTS = INPUTS[:7]
+STATUSES = (CLASS_STATUSES, GATEWAY_STATUSES, ROUTE_STATUSES)
+
+NODES: tuple[Node, ...] = (
+    *INPUTS,
+    tables.SLICES_OF,
+    tables.GRANTS_IN,
+    STANDING,
+    DECISIONS,
+    LISTENER_DECISIONS,
+    LISTENERS,
+    LISTENERS_OF,
+    LISTENERS_AT,
+    PARENTS,
+    ATTACHMENTS,
+    ATTACHED,
+    SERVING,
+    WON,
+    REFERENCES,
+    BACKENDS,
+    POOL_KEYS,
+    POOLS,
+    CLAIMS,
+    TARGETS,
+    SOCKETS,
+    *STATUSES,
+)
+
+
+class DecisionChange(msgspec.Struct, frozen=True, kw_only=True):
+    """What one round changed: parts of the plan, and verdicts (None: no status of ours any more)."""
+
+    plan: dict[PlanKey, PlanValue | None]
+    verdicts: dict[ObjectKey, Verdict | None]
+    faults: tuple[Fault, ...] = ()
+
+
+class Decision:
+    """Keeps everything known and everything decided. Not shared between tasks."""
+
+    def __init__(self, config: CoreConfig) -> None:
+        self.config = config
+        self.graph = Graph(NODES, config)
+
+    def set_object(self, key: ObjectKey, resource: Resource | None) -> None:
+        """Take the newest version of an object; None: it is gone. Decided on by the next ``decide``."""
+        self.graph.put(tables.table_of(key), key, resource)
+
+    def set_report(self, report: Report) -> None:
+        """Take what a data plane says. Decided on by the next ``decide``."""
+        if isinstance(report, AddressReport):
+            self.graph.put(tables.ADDRESSES, report.scope, report)
+        else:
+            self.graph.put(tables.OUTCOMES, report.socket, report.outcome)
+
+    def decide(self) -> DecisionChange:
+        """Decide on all that was set since the last time."""
+        update = self.graph.update()
+        verdicts = {key: self.graph.get(unit, key) for unit in STATUSES for key in update.keys(unit)}
+        return DecisionChange(plan=self._plan_change(update), verdicts=verdicts, faults=tuple(update.faults))
+
+    def _plan_change(self, update: Update) -> dict[PlanKey, PlanValue | None]:
+        changed: dict[PlanKey, PlanValue | None] = {key: self.graph.get(POOLS, key) for key in update.keys(POOLS)}
+        for key in update.keys(TARGETS):
+            changed[TargetKey(key)] = self.graph.get(TARGETS, key)
+        changed |= {key: self.graph.get(SOCKETS, key) for key in update.keys(SOCKETS)}
+        return changed
+
+    def resource(self, key: ObjectKey) -> Resource | None:
+        """The object as it is in force."""
+        found: Resource | None = self.graph.get(tables.table_of(key), key)
+        return found
+
+    def resources(self) -> Iterator[Resource]:
+        """Every object in force, by kind."""
+        for table in OBJECTS:
+            for _, resource in self.graph.items(table):  # type: ignore[arg-type]
+                yield resource
+
+    def verdict(self, key: ObjectKey) -> Verdict | None:
+        """The newest verdict on an object, or None."""
+        return next((found for unit in STATUSES if (found := self.graph.get(unit, key)) is not None), None)

@@ -1,0 +1,128 @@
+"""Whether a listener, and a Gateway as a whole, is programmed: the plan met with its outcomes.
+
+Programmed at a generation is True only while the data plane's outcome is Live and its revision is the one
+planned from that generation. An address that is not this host's is the Gateway's fault, not the listener's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from tidegate.core.compile import CLAIMS, SOCKETS
+from tidegate.core.gateways import GatewayDecision
+from tidegate.core.incremental import View
+from tidegate.core.listeners import ListenerDecision
+from tidegate.core.reasons import Reason
+from tidegate.core.rejection import Rejection
+from tidegate.core.tables import ADDRESSES, OUTCOMES
+from tidegate.names import WILDCARD_ADDRESS, ListenerKey, SocketKey
+from tidegate.plan.outcome import Failed, FailureReason, Live, Pending
+
+MAX_ADDRESSES = 16
+"""``status.addresses`` has room for no more (CRD)."""
+
+
+class Programming(msgspec.Struct, frozen=True):
+    """``rejection`` None: programmed. ``waiting``: the outcome of the planned revision is not known yet."""
+
+    rejection: Rejection | None
+    waiting: bool = False
+
+
+def listener_programming(view: View, listener: ListenerDecision) -> Programming:
+    """Whether a listener serves what is planned for it, on all usable addresses of its Gateway."""
+    if listener.rejection is not None:
+        reason = listener.rejection.reason if listener.conflict else Reason.INVALID
+        return Programming(Rejection(reason, listener.rejection.message))
+    if not listener.sockets:
+        return Programming(Rejection(Reason.INVALID, "the Gateway is not accepted, so nothing of it is served"))
+    results = [_socket_programming(view, socket, listener.key) for socket in listener.sockets]
+    usable = [result for result in results if not _not_usable(result)]
+    if not usable:
+        return Programming(Rejection(Reason.INVALID, "none of the Gateway's addresses can be used"))
+    failed = [result for result in usable if result.rejection is not None]
+    return min(failed, key=lambda result: result.waiting) if failed else usable[0]
+
+
+def _not_usable(result: Programming) -> bool:
+    return result.rejection is not None and result.rejection.reason is Reason.ADDRESS_NOT_USABLE
+
+
+def _socket_programming(view: View, key: SocketKey, claimant: ListenerKey) -> Programming:
+    holder = view.entries(CLAIMS, key)[0].listener
+    if holder != claimant:
+        owner = f"Gateway {holder.owner.path}" if holder.owner.namespace == claimant.owner.namespace else "a Gateway"
+        message = f"port {key.port} is held by listener {holder.listener} of {owner}, which is older"
+        if owner == "a Gateway":
+            message = f"port {key.port} is held by an older Gateway of another namespace"
+        return Programming(Rejection(Reason.PORT_UNAVAILABLE, message))
+    socket = view.get(SOCKETS, key)
+    outcome = view.get(OUTCOMES, key)
+    match outcome:
+        case Live(revision=revision) if socket is not None and revision == socket.revision:
+            return Programming(None)
+        case Failed(revision=revision, reason=reason, message=message) if socket and revision == socket.revision:
+            return Programming(Rejection(_REASONS[reason], message))
+        case Pending(revision=revision, message=message) if message and socket and revision == socket.revision:
+            return Programming(Rejection(Reason.PENDING, message), waiting=True)
+        case _:
+            message = "waiting for the data plane to confirm the configuration"
+            return Programming(Rejection(Reason.PENDING, message), waiting=True)
+
+
+_REASONS = {
+    FailureReason.PORT_UNAVAILABLE: Reason.PORT_UNAVAILABLE,
+    FailureReason.ADDRESS_NOT_USABLE: Reason.ADDRESS_NOT_USABLE,
+    FailureReason.INVALID: Reason.INVALID,
+}
+
+
+def usable_addresses(view: View, decision: GatewayDecision) -> tuple[tuple[str, ...], Rejection | None]:
+    """The addresses to publish, and what is wrong with those that were asked for, or with none assigned."""
+    found: list[str] = []
+    unusable: list[str] = []
+    missing = ""
+    for address in decision.addresses:
+        if address == WILDCARD_ADDRESS:
+            report = view.get(ADDRESSES, view.config.scope_of(decision.key))
+            found.extend(report.addresses if report is not None else ())
+            missing = missing or (report.message if report is not None else "")
+        elif _refused(view, decision, address):
+            unusable.append(address)
+        else:
+            found.append(address)
+    addresses = tuple(dict.fromkeys(found))[:MAX_ADDRESSES]
+    if unusable:
+        message = f"not an address of this host: {', '.join(unusable)}"
+        return addresses, Rejection(Reason.ADDRESS_NOT_USABLE, message)
+    if not addresses:
+        return (), Rejection(Reason.ADDRESS_NOT_ASSIGNED, missing or "no address is assigned yet")
+    return addresses, None
+
+
+def _refused(view: View, decision: GatewayDecision, address: str) -> bool:
+    outcomes = (
+        view.get(OUTCOMES, socket)
+        for listener in decision.listeners
+        for socket in listener.sockets
+        if socket.address == address
+    )
+    return any(isinstance(one, Failed) and one.reason is FailureReason.ADDRESS_NOT_USABLE for one in outcomes)
+
+
+def gateway_programming(
+    decision: GatewayDecision, listeners: Sequence[Programming], addresses: Rejection | None
+) -> Programming:
+    """A Gateway is programmed while its addresses are usable and at least one listener works."""
+    waiting = any(listener.waiting for listener in listeners)
+    if decision.rejection is not None:
+        return Programming(Rejection(Reason.INVALID, f"not accepted: {decision.rejection.message}"))
+    if addresses is not None:
+        return Programming(addresses, waiting=waiting or addresses.reason is Reason.ADDRESS_NOT_ASSIGNED)
+    if any(listener.rejection is None for listener in listeners):
+        return Programming(None, waiting=waiting)
+    reason = Reason.PENDING if waiting else Reason.INVALID
+    messages = dict.fromkeys(listener.rejection.message for listener in listeners if listener.rejection)
+    return Programming(Rejection(reason, f"no listener is programmed: {'; '.join(messages)}"), waiting=waiting)

@@ -1,0 +1,211 @@
+"""The statuses of our objects (Gateway API, GatewayClass, Gateway and Route status; GEP-1364).
+
+A status is a unit of its own: it is computed again when the object, what it depends on or an outcome
+of the data plane changed.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from tidegate.core import conditions
+from tidegate.core.attachment import (
+    ATTACHMENTS,
+    SERVING,
+    WON,
+    Attached,
+    Attachment,
+    NotAttached,
+    ParentKey,
+    ParentPending,
+)
+from tidegate.core.backends import BACKENDS, backend_key
+from tidegate.core.gateways import DECISIONS, LISTENERS, STANDING, ClassNotAccepted, class_rejection
+from tidegate.core.incremental import Unit, View
+from tidegate.core.listeners import ListenerDecision
+from tidegate.core.programmed import Programming, gateway_programming, listener_programming, usable_addresses
+from tidegate.core.reasons import ConditionType, Reason
+from tidegate.core.rejection import Rejection
+from tidegate.core.tables import CLASSES, GATEWAYS, ROUTES
+from tidegate.model.gateway import GatewayClass
+from tidegate.model.meta import Condition
+from tidegate.model.routes import Route
+from tidegate.model.status import (
+    GatewayClassStatus,
+    GatewayStatus,
+    GatewayStatusAddress,
+    ListenerStatus,
+    RouteParentStatus,
+    RouteStatus,
+    Status,
+    SupportedFeature,
+)
+from tidegate.names import ListenerKey, ObjectKey
+
+SUPPORTED_FEATURES = ("Gateway", "GatewayAddressEmpty", "GatewayPort8080", "GatewayStaticAddresses",
+                      "ReferenceGrant", "TCPRoute")  # fmt: skip
+"""``status.supportedFeatures`` of our classes, in ascending order."""
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """A status without transition times. ``waiting``: a data plane's outcome that it depends on is still
+    to come, so that it is worth waiting a moment before publishing it.
+    """
+
+    status: Status
+    waiting: bool = False
+
+
+def _class_status(view: View, key: ObjectKey) -> Verdict | None:
+    found = view.get(CLASSES, key)
+    assert found is not None
+    if found.spec.controller_name != view.config.controller_name:
+        return None
+    return Verdict(_judge_class(found))
+
+
+def _judge_class(found: GatewayClass) -> GatewayClassStatus:
+    generation = found.metadata.generation
+    accepted = conditions.judged(
+        ConditionType.ACCEPTED, generation, class_rejection(found), "the class is served by tidegate"
+    )
+    supported = conditions.met(ConditionType.SUPPORTED_VERSION, generation, "this Gateway API version is supported")
+    return GatewayClassStatus(
+        conditions=(accepted, supported),
+        supported_features=tuple(SupportedFeature(name=name) for name in SUPPORTED_FEATURES),
+    )
+
+
+def _gateway_status(view: View, key: ObjectKey) -> Verdict | None:
+    gateway = view.get(GATEWAYS, key)
+    assert gateway is not None
+    generation = gateway.metadata.generation
+    standing = view.get(STANDING, key)
+    if isinstance(standing, ClassNotAccepted):
+        waits = tuple(
+            conditions.unknown(kind, generation, standing.message)
+            for kind in (ConditionType.ACCEPTED, ConditionType.PROGRAMMED)
+        )
+        return Verdict(GatewayStatus(addresses=(), conditions=waits, listeners=()))
+    decision = view.get(DECISIONS, key)
+    if decision is None:
+        return None
+    programmings = [listener_programming(view, listener) for listener in decision.listeners]
+    addresses, address_rejection = usable_addresses(view, decision)
+    programming = gateway_programming(decision, programmings, address_rejection)
+    status = GatewayStatus(
+        addresses=tuple(GatewayStatusAddress(value=address) for address in addresses),
+        conditions=(
+            _gateway_accepted(generation, decision.rejection, decision.unaccepted, decision.note),
+            conditions.judged(
+                ConditionType.PROGRAMMED, generation, programming.rejection, "the data plane serves this Gateway"
+            ),
+        ),
+        listeners=tuple(
+            _listener_status(view, generation, listener, programming)
+            for listener, programming in zip(decision.listeners, programmings, strict=True)
+        ),
+    )
+    return Verdict(status, waiting=programming.waiting)
+
+
+def _gateway_accepted(
+    generation: int, rejection: Rejection | None, unaccepted: tuple[str, ...], note: str
+) -> Condition:
+    if rejection is not None:
+        return conditions.unmet(ConditionType.ACCEPTED, generation, rejection)
+    if unaccepted:
+        message = f"listeners that are not accepted: {', '.join(unaccepted)}"
+        return conditions.met(ConditionType.ACCEPTED, generation, message, Reason.LISTENERS_NOT_VALID)
+    return conditions.met(ConditionType.ACCEPTED, generation, note or "all listeners are accepted")
+
+
+def _listener_status(
+    view: View, generation: int, listener: ListenerDecision, programming: Programming
+) -> ListenerStatus:
+    serving = view.get(SERVING, listener.key)
+    found = [
+        conditions.judged(ConditionType.ACCEPTED, generation, listener.rejection, "the listener is valid"),
+        conditions.judged(
+            ConditionType.PROGRAMMED, generation, programming.rejection, "the data plane serves this listener"
+        ),
+        conditions.judged(
+            ConditionType.RESOLVED_REFS, generation, listener.unresolved, "all references of the listener resolve"
+        ),
+    ]
+    if listener.conflict and listener.rejection is not None:
+        found.append(conditions.conflicted(generation, listener.rejection))
+    return ListenerStatus(
+        name=listener.spec.name,
+        supported_kinds=listener.supported_kinds,
+        attached_routes=serving.attached if serving is not None else 0,
+        conditions=tuple(found),
+    )
+
+
+def _route_status(view: View, key: ObjectKey) -> Verdict | None:
+    """One entry per parentRef of ours; a route with no parent of ours has no status."""
+    route = view.get(ROUTES, key)
+    assert route is not None
+    won = set(view.entries(WON, key))
+    refs = _resolved_refs(view, key, route)
+    parents = []
+    for position, reference in enumerate(route.spec.parent_refs):
+        attachment = view.get(ATTACHMENTS, ParentKey(key, position))
+        if attachment is None:
+            continue
+        found = (_route_accepted(route, attachment, won), *refs)
+        parents.append(
+            RouteParentStatus(parent_ref=reference, controller_name=view.config.controller_name, conditions=found)
+        )
+    if not parents:
+        return None
+    return Verdict(RouteStatus(parents=tuple(parents)), waiting=any(_waits(view, listener) for listener in won))
+
+
+def _waits(view: View, key: ListenerKey) -> bool:
+    listener = view.get(LISTENERS, key)
+    return listener is not None and listener_programming(view, listener).waiting
+
+
+def _route_accepted(route: Route, attachment: Attachment, won: set[ListenerKey]) -> Condition:
+    generation = route.metadata.generation
+    match attachment:
+        case ParentPending(message=message):
+            return conditions.unknown(ConditionType.ACCEPTED, generation, message)
+        case NotAttached(rejection=rejection):
+            return conditions.unmet(ConditionType.ACCEPTED, generation, rejection)
+        case Attached(listeners=listeners):
+            lost = [listener.listener for listener in listeners if listener not in won]
+            message = f"attached to {', '.join(listener.listener for listener in listeners)}"
+            if lost:
+                message += f"; an older route serves {', '.join(lost)}"
+            return conditions.met(ConditionType.ACCEPTED, generation, message)
+
+
+_SEVERITY = (Reason.REF_NOT_PERMITTED, Reason.INVALID_KIND, Reason.BACKEND_NOT_FOUND, Reason.UNSUPPORTED_PROTOCOL)
+
+
+def _resolved_refs(view: View, key: ObjectKey, route: Route) -> tuple[Condition, ...]:
+    """ResolvedRefs, and PartiallyInvalid for rules that v1 does not know."""
+    generation = route.metadata.generation
+    failures: dict[str, Rejection] = {}
+    for reference in route.spec.rules[0].backend_refs:
+        backend = view.get(BACKENDS, backend_key(key, reference))
+        if isinstance(backend, Rejection):
+            failures[backend.message] = backend
+    if failures:
+        reason = min((rejection.reason for rejection in failures.values()), key=_SEVERITY.index)
+        resolved = conditions.unmet(ConditionType.RESOLVED_REFS, generation, Rejection(reason, "; ".join(failures)))
+    else:
+        resolved = conditions.met(ConditionType.RESOLVED_REFS, generation, "all backends resolve")
+    dropped = len(route.spec.rules) - 1
+    if not dropped:
+        return (resolved,)
+    message = f"Dropped Rule: only the first of {dropped + 1} rules is in force"
+    return (resolved, conditions.partially_invalid(generation, message))
+
+
+CLASS_STATUSES: Unit[ObjectKey, Verdict] = Unit("class statuses", CLASSES, _class_status)
+GATEWAY_STATUSES: Unit[ObjectKey, Verdict] = Unit("gateway statuses", GATEWAYS, _gateway_status)
+ROUTE_STATUSES: Unit[ObjectKey, Verdict] = Unit("route statuses", ROUTES, _route_status)

@@ -1,0 +1,193 @@
+"""Generations of Envoy: each is one process with a directory of its own, which a later controller can find.
+
+In: a base directory, a program, a bootstrap. Out: ``Generation`` objects, started now or left by an earlier
+controller. The directory ``gen-N`` holds everything of one process: its bootstrap, its sockets (admin, xDS,
+refusing listener), its log and a record of who it is. Two generations can serve side by side, since they
+listen with SO_REUSEPORT; which of them serves when is for ``plane`` to decide.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+import shutil
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from tidegate.dataplanes.envoy import bootstrap, naming
+from tidegate.dataplanes.envoy.admin_client import AdminClient
+from tidegate.dataplanes.envoy.binary import Binary
+from tidegate.dataplanes.envoy.process import Process, ProcessId, launch
+from tidegate.errors import DataPlaneError
+
+LONGEST_SOCKET_PATH = 100
+"""Paths of Unix domain sockets must stay below some 104 bytes on every system."""
+
+LOG_FILE = "envoy.log"
+"""Envoy's own log in the directory of a generation."""
+
+_BOOTSTRAP_FILE = "bootstrap.pb"
+_RECORD_FILE = "generation.json"
+_LONGEST_NAME = "gen-99999/refuse.sock"
+_TERMINATION_SECONDS = 5.0
+
+
+class Recipe(msgspec.Struct, frozen=True, kw_only=True):
+    """What an Envoy is started from. Generations with equal digests are interchangeable."""
+
+    binary: Binary
+    bootstrap: bytes
+    arguments: tuple[str, ...]
+
+    @property
+    def digest(self) -> str:
+        """A hash of the program and of everything it is started with."""
+        parts = (self.binary.digest.encode(), self.bootstrap, *(argument.encode() for argument in self.arguments))
+        return hashlib.sha256(b"".join(b"%d:%s" % (len(part), part) for part in parts)).hexdigest()
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """What is kept of a generation for a later controller. ``draining``: it accepts nothing any more."""
+
+    process: ProcessId
+    digest: str
+    draining: bool = False
+
+
+class Generation:
+    """One Envoy process and its directory."""
+
+    def __init__(self, number: int, directory: Path, record: Record, process: Process) -> None:
+        self.number = number
+        self.directory = directory
+        self.process = process
+        self.admin = AdminClient(directory / bootstrap.ADMIN_SOCKET)
+        self._record = record
+
+    @property
+    def name(self) -> str:
+        """What tells this generation from every other one of this directory, dead ones included."""
+        return f"{self.number}-{self.process.identity.started}"
+
+    @property
+    def digest(self) -> str:
+        """The digest of the recipe it was started from."""
+        return self._record.digest
+
+    @property
+    def draining(self) -> bool:
+        """Whether it was told to accept nothing any more."""
+        return self._record.draining
+
+    @property
+    def control_socket(self) -> Path:
+        """Where it asks for its configuration."""
+        return self.directory / bootstrap.CONTROL_SOCKET
+
+    async def drain(self) -> None:
+        """Stop accepting connections, for good; those open go on. Raises DataPlaneError."""
+        await self.admin.post("/drain_listeners")
+        self._record = msgspec.structs.replace(self._record, draining=True)
+        _write_record(self.directory, self._record)
+
+    async def active_connections(self) -> int:
+        """How many client connections are open. Raises DataPlaneError."""
+        body = await self.admin.get("/stats?filter=" + r"^server\.total_connections$")
+        found = re.search(rb"total_connections: (\d+)", body)
+        if found is None:
+            raise DataPlaneError(f"Envoy does not say how many connections are open: {body[:200]!r}")
+        return int(found[1])
+
+    async def listener_names(self) -> set[str]:
+        """The names of the sockets that it serves. Raises DataPlaneError."""
+        body = await self.admin.get("/listeners?format=json")
+        listing = msgspec.json.decode(body, type=_Listeners)
+        return {one.name for one in listing.listener_statuses} - {naming.REFUSING_LISTENER}
+
+    async def end(self) -> None:
+        """End the process, open connections included, and remove its directory."""
+        self.process.send(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(_TERMINATION_SECONDS):
+                await self.process.wait()
+        except TimeoutError:
+            self.process.send(signal.SIGKILL)
+            await self.process.wait()
+        await self.discard()
+
+    async def discard(self) -> None:
+        """Remove the directory of an ended process."""
+        await self.admin.close()
+        await asyncio.to_thread(shutil.rmtree, self.directory, ignore_errors=True)
+
+
+class _ListenerStatus(msgspec.Struct):
+    name: str
+
+
+class _Listeners(msgspec.Struct):
+    listener_statuses: list[_ListenerStatus] = []
+
+
+def check_directory(base: Path) -> None:
+    """Make the base directory. Raises DataPlaneError when sockets cannot live there."""
+    length = len(str(base / _LONGEST_NAME).encode())
+    if length >= LONGEST_SOCKET_PATH:
+        excess = length - LONGEST_SOCKET_PATH + 1
+        raise DataPlaneError(f"the path of {base} is {excess} bytes too long for sockets; choose a shorter directory")
+    try:
+        base.mkdir(mode=0o700, parents=True, exist_ok=True)
+        base.chmod(0o700)
+    except OSError as error:
+        raise DataPlaneError(f"cannot use the directory {base}: {error}") from error
+
+
+def start(base: Path, recipe: Recipe) -> Generation:
+    """Start an Envoy in a new directory under ``base``. It serves when it gets a configuration.
+
+    Raises DataPlaneError.
+    """
+    number = max((number for number, _ in _directories(base)), default=0) + 1
+    directory = base / f"gen-{number}"
+    try:
+        directory.mkdir(mode=0o700)
+        (directory / _BOOTSTRAP_FILE).write_bytes(recipe.bootstrap)
+    except OSError as error:
+        raise DataPlaneError(f"cannot prepare {directory}: {error}") from error
+    command: Sequence[str | Path] = (recipe.binary.path, "-c", _BOOTSTRAP_FILE, *recipe.arguments)
+    process = launch(command, directory=directory, output=directory / LOG_FILE)
+    record = Record(process=process.identity, digest=recipe.digest)
+    _write_record(directory, record)
+    return Generation(number, directory, record, process)
+
+
+def survivors(base: Path) -> list[Generation]:
+    """The generations under ``base`` whose process still runs, oldest first; removes what dead ones left."""
+    found = []
+    for number, directory in sorted(_directories(base)):
+        try:
+            record = msgspec.json.decode((directory / _RECORD_FILE).read_bytes(), type=Record)
+        except (OSError, msgspec.DecodeError):
+            record = None
+        process = Process(record.process) if record is not None else None
+        if record is not None and process is not None and process.alive:
+            found.append(Generation(number, directory, record, process))
+        else:
+            shutil.rmtree(directory, ignore_errors=True)
+    return found
+
+
+def _directories(base: Path) -> list[tuple[int, Path]]:
+    found = ((re.fullmatch(r"gen-(\d+)", path.name), path) for path in base.iterdir())
+    return [(int(match[1]), path) for match, path in found if match is not None]
+
+
+def _write_record(directory: Path, record: Record) -> None:
+    path = directory / _RECORD_FILE
+    draft = path.with_suffix(".new")
+    draft.write_bytes(msgspec.json.encode(record))
+    draft.replace(path)
