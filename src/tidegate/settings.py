@@ -37,13 +37,6 @@ class OnExit(enum.Enum):
     KEEP = "keep"
 
 
-class LogFormat(enum.Enum):
-    """Lines for people, or one JSON object per line."""
-
-    CONSOLE = "console"
-    JSON = "json"
-
-
 class AccessLogFormat(enum.Enum):
     """How a connection is written down; ``OFF``: not at all."""
 

@@ -12,30 +12,22 @@ import datetime as dt
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-import msgspec
-
 from tidegate.controller.board import StatusBoard
+from tidegate.core.compile import SOCKETS
 from tidegate.core.decision import Decision, DecisionChange
 from tidegate.dataplanes.base import DataPlane
 from tidegate.model.diagnostics import Diagnostic
 from tidegate.model.status import Status
-from tidegate.names import ObjectKey
-from tidegate.plan.outcome import Report
+from tidegate.names import ObjectKey, SocketKey
+from tidegate.plan.outcome import Live, Report, SocketReport
+from tidegate.plan.types import Socket
 from tidegate.sources.base import Batch, Source
 from tidegate.telemetry.logs import logger
+from tidegate.telemetry.metrics import Metrics
 
 _BACKLOG = 1024
 
 Published = Callable[[Mapping[ObjectKey, Status | None]], None]
-
-
-class Figures(msgspec.Struct, kw_only=True):
-    """What the loop counted since it began."""
-
-    changes: int = 0
-    rounds: int = 0
-    faults: int = 0
-    statuses: int = 0
 
 
 class Reconciler:
@@ -51,16 +43,19 @@ class Reconciler:
         decision: Decision,
         source: Source,
         plane: DataPlane,
+        metrics: Metrics,
         published: Published = lambda _: None,
         stirred: Callable[[], None] = lambda: None,
     ) -> None:
         self.decision = decision
         self.board = StatusBoard()
         self.diagnostics: tuple[Diagnostic, ...] = ()
-        self.figures = Figures()
         self.loaded = False
         self._source = source
         self._plane = plane
+        self._metrics = metrics
+        self._applied = False
+        self._taken_at: dict[SocketKey, float] = {}
         self._published = published
         self._stirred = stirred
         self._inbox: asyncio.Queue[Batch | Sequence[Report]] = asyncio.Queue(_BACKLOG)
@@ -102,7 +97,7 @@ class Reconciler:
     def _take(self, item: Batch | Sequence[Report]) -> None:
         if isinstance(item, Batch):
             self.loaded = True
-            self.figures.changes += len(item.changes)
+            self._metrics.config_changed()
             if item.diagnostics is not None:
                 self._tell(item.diagnostics)
                 self.diagnostics = item.diagnostics
@@ -110,6 +105,7 @@ class Reconciler:
                 self.decision.set_object(change.key, change.resource)
         else:
             for report in item:
+                self._timed(report)
                 self.decision.set_report(report)
 
     def _round(self) -> None:
@@ -118,18 +114,36 @@ class Reconciler:
             return
         change = self.decision.decide()
         self._report_faults(change)
-        self.figures.rounds += 1
-        if change.plan or self.figures.rounds == 1:
+        if change.plan or not self._applied:
+            self._applied = True
             self._plane.apply(change.plan)
+            self._time(change)
         published = self.board.take(change.verdicts, monotonic=time.monotonic(), now=dt.datetime.now(dt.UTC))
-        self.figures.statuses += len(published)
         if published:
             self._published(published)
         self._stirred()
 
+    def _time(self, change: DecisionChange) -> None:
+        """Note when sockets got a new revision, to tell how long it took to go live."""
+        now = time.monotonic()
+        for key, value in change.plan.items():
+            if isinstance(value, Socket):
+                self._taken_at[value.key] = now
+            elif isinstance(key, SocketKey):
+                self._taken_at.pop(key, None)
+
+    def _timed(self, report: Report) -> None:
+        if not isinstance(report, SocketReport) or not isinstance(report.outcome, Live):
+            return
+        socket = self.decision.graph.get(SOCKETS, report.socket)
+        if socket is not None and socket.revision == report.outcome.revision:
+            taken_at = self._taken_at.pop(report.socket, None)
+            if taken_at is not None:
+                self._metrics.change_live(time.monotonic() - taken_at)
+
     def _report_faults(self, change: DecisionChange) -> None:
         for fault in change.faults:
-            self.figures.faults += 1
+            self._metrics.internal_error()
             self._log.error(
                 "internal error, contained", unit=fault.unit, key=str(fault.key), error=repr(fault.error),
                 exc_info=fault.error,

@@ -113,6 +113,6 @@ class Decision:
             for _, resource in self.graph.items(table):  # type: ignore[arg-type]
                 yield resource
 
-    def verdict(self, key: ObjectKey) -> Verdict | None:
-        """The newest verdict on an object, or None."""
-        return next((found for unit in STATUSES if (found := self.graph.get(unit, key)) is not None), None)
+    def verdicts(self) -> dict[ObjectKey, Verdict | None]:
+        """Every verdict in force."""
+        return {key: verdict for unit in STATUSES for key, verdict in self.graph.items(unit)}

@@ -25,7 +25,10 @@ MAX_ADDRESSES = 16
 
 
 class Programming(msgspec.Struct, frozen=True):
-    """``rejection`` None: programmed. ``waiting``: the outcome of the planned revision is not known yet."""
+    """``rejection`` None: programmed. ``waiting``: the outcome of the planned revision is about to come.
+
+    A data plane that says why it is not there makes nobody wait.
+    """
 
     rejection: Rejection | None
     waiting: bool = False
@@ -66,7 +69,7 @@ def _socket_programming(view: View, key: SocketKey, claimant: ListenerKey) -> Pr
         case Failed(revision=revision, reason=reason, message=message) if socket and revision == socket.revision:
             return Programming(Rejection(_REASONS[reason], message))
         case Pending(revision=revision, message=message) if message and socket and revision == socket.revision:
-            return Programming(Rejection(Reason.PENDING, message), waiting=True)
+            return Programming(Rejection(Reason.PENDING, message))
         case _:
             message = "waiting for the data plane to confirm the configuration"
             return Programming(Rejection(Reason.PENDING, message), waiting=True)
@@ -123,6 +126,8 @@ def gateway_programming(
         return Programming(addresses, waiting=waiting or addresses.reason is Reason.ADDRESS_NOT_ASSIGNED)
     if any(listener.rejection is None for listener in listeners):
         return Programming(None, waiting=waiting)
-    reason = Reason.PENDING if waiting else Reason.INVALID
-    messages = dict.fromkeys(listener.rejection.message for listener in listeners if listener.rejection)
+    rejections = [listener.rejection for listener in listeners if listener.rejection is not None]
+    pending = any(rejection.reason is Reason.PENDING for rejection in rejections)
+    reason = Reason.PENDING if pending else Reason.INVALID
+    messages = dict.fromkeys(rejection.message for rejection in rejections)
     return Programming(Rejection(reason, f"no listener is programmed: {'; '.join(messages)}"), waiting=waiting)

@@ -11,7 +11,8 @@ from tidegate.names import ObjectKey
 
 class Severity(enum.Enum):
     """How bad it is. ERROR: something of the input is not in force. WARNING: in force, but probably
-    not as meant. NOTE: worth knowing."""
+    not as meant. NOTE: worth knowing.
+    """
 
     ERROR = "error"
     WARNING = "warning"

@@ -15,7 +15,8 @@ Resource = GatewayClass | Gateway | TCPRoute | ReferenceGrant | Namespace | Serv
 
 class Kind(msgspec.Struct, frozen=True, kw_only=True):
     """How a kind is known to the API: ``versions`` newest first, ``plural`` and ``short_names`` as
-    ``kubectl`` takes them, ``resource`` the typed class."""
+    ``kubectl`` takes them, ``resource`` the typed class.
+    """
 
     group: str
     kind: str

@@ -111,7 +111,7 @@ class Chunk:
 def read_chunk(file: str, text: str) -> Chunk:
     """Everything a chunk says. This is what an edit costs: it runs only for texts that are new."""
     chunk = Chunk(file, text)
-    parsed = parse(text)
+    parsed = parse(text + "\n")
     if isinstance(parsed, Broken):
         chunk.broken = parsed
         return chunk

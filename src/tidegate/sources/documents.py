@@ -53,9 +53,9 @@ def split(text: str) -> list[str]:
 
     A document starts at a line that begins with ``---`` and ends at one that begins with ``...``
     (YAML 1.1 section 9.2: neither can be content, not even of a block scalar). A chunk is without its
-    own ``---`` and without the line break that ends its last line: see `first_lines`.
+    own ``---`` and without the line break that ends its last line: `parse` wants that back.
     """
-    chunks = _pieces(text)
+    chunks = _pieces(text.removesuffix("\n"))
     if chunks[0].startswith(("%", "...")) or "\n%" in chunks[0] or "\n..." in text:
         chunks = _with_directives(chunks)
     return chunks

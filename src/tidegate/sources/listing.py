@@ -135,8 +135,10 @@ def read(path: str) -> Content | Unreadable | Gone:
         return Gone()
     except OSError as error:
         return _reason(error)
-    with os.fdopen(descriptor, "rb") as file:
-        return _read_open(file.fileno())
+    try:
+        return _read_open(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _read_open(descriptor: int) -> Content | Unreadable:

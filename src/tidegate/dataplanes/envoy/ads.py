@@ -186,9 +186,11 @@ class AdsStream:
                 gone = []
             if additions or gone or channel.must_answer:
                 responses.append(self._respond(channel, additions, gone, bulk=bulk))
-        for kind in (Kind.FILTER, Kind.CLUSTER):
-            if kind in removals:
-                responses.append(self._respond(self._channels[kind], [], removals[kind], bulk=bulk))
+        responses.extend(
+            self._respond(self._channels[kind], [], removals[kind], bulk=bulk)
+            for kind in (Kind.FILTER, Kind.CLUSTER)
+            if kind in removals
+        )
         return responses
 
     def _pick(self, channel: _Channel, lane: dict[str, bool], limit: int | None) -> tuple[list[Resource], list[str]]:

@@ -52,12 +52,12 @@ def _packaged() -> Path:
         distribution = importlib.metadata.distribution(_PACKAGE)
     except importlib.metadata.PackageNotFoundError as error:
         raise DataPlaneError(f"the Python package {_PACKAGE} is not installed; {_advice(None)}") from error
-    return Path(os.fspath(distribution.locate_file(_INSIDE)))
+    return Path(str(distribution.locate_file(_INSIDE)))
 
 
 def _version(path: Path, chosen: Path | None) -> str:
     try:
-        result = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=30, check=False)
+        result = subprocess.run([os.fspath(path), "--version"], capture_output=True, text=True, timeout=30, check=False)  # noqa: S603
     except (OSError, subprocess.TimeoutExpired) as error:
         raise DataPlaneError(f"the Envoy program {path} does not run here: {error}; {_advice(chosen)}") from error
     words = result.stdout.split()

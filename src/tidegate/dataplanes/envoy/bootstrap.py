@@ -12,6 +12,7 @@ from envoy.config.bootstrap.v3 import bootstrap_pb2
 from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.core.v3 import (
     address_pb2,
+    backoff_pb2,
     base_pb2,
     config_source_pb2,
     grpc_service_pb2,
@@ -56,7 +57,7 @@ def bootstrap(options: BootstrapOptions) -> bytes:
         stats_config=_stats_config(),
         deferred_stat_options=bootstrap_pb2.Bootstrap.DeferredStatOptions(enable_deferred_creation_stats=True),
     )
-    return message.SerializeToString(deterministic=True)
+    return bytes(message.SerializeToString(deterministic=True))
 
 
 def _pipe(path: str) -> address_pb2.Address:
@@ -99,7 +100,7 @@ def _refusing_listener() -> listener_pb2.Listener:
 
 def _ads() -> config_source_pb2.ApiConfigSource:
     # The default back-off would leave changes waiting for seconds after a controller's return.
-    back_off = base_pb2.BackoffStrategy(
+    back_off = backoff_pb2.BackoffStrategy(
         base_interval=duration_pb2.Duration(nanos=50_000_000), max_interval=duration_pb2.Duration(nanos=500_000_000)
     )
     control = grpc_service_pb2.GrpcService.EnvoyGrpc(

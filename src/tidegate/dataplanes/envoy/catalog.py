@@ -8,7 +8,7 @@ resource. Sending belongs to ``ads``, confirmation to ``settlement``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TypeVar, assert_never
 
 from google.protobuf.message import Message
@@ -19,7 +19,7 @@ from tidegate.dataplanes.envoy.resources import Kind, Resource
 from tidegate.names import ListenerKey, ObjectKey, PoolKey, SocketKey, TargetKey
 from tidegate.plan.types import Endpoint, PlanChange, PlanValue, Pool, Socket, Target
 
-Changed = Mapping[Kind, set[str]]
+Changed = Mapping[Kind, Collection[str]]
 """Names whose resource changed, came or went."""
 
 AccessLogFor = Callable[[ListenerKey, ObjectKey | None], list[Message]]

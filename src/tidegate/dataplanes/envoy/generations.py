@@ -2,7 +2,7 @@
 
 In: a base directory, a program, a bootstrap. Out: ``Generation`` objects, started now or left by an earlier
 controller. The directory ``gen-N`` holds everything of one process: its bootstrap, its sockets (admin, xDS,
-refusing listener), its log and a record of who it is. Two generations can serve side by side, since they
+refusing listener) and a record of who it is. Two generations can serve side by side, since they
 listen with SO_REUSEPORT; which of them serves when is for ``plane`` to decide.
 """
 
@@ -28,8 +28,9 @@ LONGEST_SOCKET_PATH = 100
 """Paths of Unix domain sockets must stay below some 104 bytes on every system."""
 
 LOG_FILE = "envoy.log"
-"""Envoy's own log in the directory of a generation."""
+"""Envoy's own log, in the base directory: one for all generations, so that it outlives a crash."""
 
+_NOT_CLIENTS = frozenset({"admin", naming.REFUSING_LISTENER})
 _BOOTSTRAP_FILE = "bootstrap.pb"
 _RECORD_FILE = "generation.json"
 _LONGEST_NAME = "gen-99999/refuse.sock"
@@ -96,11 +97,10 @@ class Generation:
 
     async def active_connections(self) -> int:
         """How many client connections are open. Raises DataPlaneError."""
-        body = await self.admin.get("/stats?filter=" + r"^server\.total_connections$")
-        found = re.search(rb"total_connections: (\d+)", body)
-        if found is None:
-            raise DataPlaneError(f"Envoy does not say how many connections are open: {body[:200]!r}")
-        return int(found[1])
+        # Not server.total_connections: Envoy brings that up to date every few seconds only.
+        body = await self.admin.get("/stats?usedonly&filter=" + r"^listener\.[^.]*\.downstream_cx_active$")
+        found = re.findall(r"^listener\.(.*)\.downstream_cx_active: (\d+)$", body.decode(), re.MULTILINE)
+        return sum(int(count) for name, count in found if name not in _NOT_CLIENTS)
 
     async def listener_names(self) -> set[str]:
         """The names of the sockets that it serves. Raises DataPlaneError."""
@@ -159,7 +159,7 @@ def start(base: Path, recipe: Recipe) -> Generation:
     except OSError as error:
         raise DataPlaneError(f"cannot prepare {directory}: {error}") from error
     command: Sequence[str | Path] = (recipe.binary.path, "-c", _BOOTSTRAP_FILE, *recipe.arguments)
-    process = launch(command, directory=directory, output=directory / LOG_FILE)
+    process = launch(command, directory=directory, output=base / LOG_FILE)
     record = Record(process=process.identity, digest=recipe.digest)
     _write_record(directory, record)
     return Generation(number, directory, record, process)

@@ -1,31 +1,224 @@
 """The data plane that forwards with Envoy: ties plan, resources, processes and outcomes together.
 
 In: changes of the plan. Out: outcomes and counters. One event loop owns everything here; what decides is in
-pure modules (``catalog``, ``ads``, ``settlement``), what acts is in others (``generations``, ``server``,
-``portwatch``). This module only passes values between them::
+pure modules (``catalog``, ``ads``, ``settlement``), what acts is in others (``supervisor``, ``portwatch``).
+This module only passes values between them::
 
     apply ──▶ catalog ──changed names──▶ session (ads) ──responses──▶ Envoy
                 │                            │
-             portwatch ──holders──▶ settlement ◀──confirmations──┘
-                                         └──outcomes──▶ reports
+            portwatch ──holders──▶ settlement ◀──confirmations
+                                        └──outcomes──▶ reports
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from envoy.service.discovery.v3 import discovery_pb2
+from google.protobuf.message import Message
+from tidegate.dataplanes.envoy.accesslog import access_log_config
 
-from tidegate.dataplanes.envoy import binary, bootstrap, generations
-from tidegate.dataplanes.envoy.ads import AdsStream
+from tidegate.dataplanes.envoy import binary, bootstrap, generations, naming
+from tidegate.dataplanes.envoy.ads import Confirmation
 from tidegate.dataplanes.envoy.catalog import Catalog, Changed
+from tidegate.dataplanes.envoy.features import FEATURES
 from tidegate.dataplanes.envoy.hostaddresses import host_addresses, wildcard_address
 from tidegate.dataplanes.envoy.options import EnvoyOptions
 from tidegate.dataplanes.envoy.portwatch import PortWatch
-from tidegate.dataplanes.envoy.reports import ReportStream
+from tidegate.dataplanes.envoy.resources import Kind
+from tidegate.dataplanes.envoy.retries import BindRetries
+from tidegate.dataplanes.envoy.session import Session
 from tidegate.dataplanes.envoy.settlement import Settlement
 from tidegate.dataplanes.envoy.supervisor import Supervisor
 from tidegate.dataplanes.envoy.translate import TranslateOptions
+from tidegate.dataplanes.reports import ReportStream
+from tidegate.names import ListenerKey, ObjectKey, SocketKey
+from tidegate.dataplanes.envoy.features import FEATURES
+from tidegate.plan.features import Features
+from tidegate.plan.outcome import AddressReport, Pending, Report, SocketReport, Traffic
+from tidegate.plan.types import PlanChange
+
+
+
+_RETRY_SECONDS = 0.5
+_ADDRESS_SECONDS = 5.0
+
+
+class EnvoyDataPlane:
+    """Forwards with an Envoy of its own; implements ``DataPlane``.
+
+    ``directory`` belongs to this plane alone, is made with mode 0700, and must have a short path, because
+    sockets live there. An Envoy left there by ``close(drain=None)``, or by a controller that was killed, is
+    adopted by the next ``start`` with the same program and options. ``envoy`` is the program, None for the
+    packaged one. ``start`` and ``close`` must be called from the same task, which owns the plane's tasks.
+    """
+
+    def __init__(self, *, directory: Path, envoy: Path | None, options: EnvoyOptions) -> None:
+        self._directory = directory
+        self._envoy = envoy
+        self._options = options
+        self._catalog = Catalog(TranslateOptions(wildcard=wildcard_address()), self._access_log)
+        self._settlement = Settlement(self._catalog)
+        self._reports = ReportStream()
+        self._pending: set[SocketKey] = set()
+        self._scopes: set[str] = set()
+        self._addresses: tuple[str, ...] = ()
+        self._session: Session | None = None
+        self._adopted: set[str] = set()
+        self._applied = False
+        self._supervisor: Supervisor | None = None
+        self._ports = PortWatch(self._own_pids, self._ports_checked)
+        self._stack = AsyncExitStack()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def features(self) -> Features:
+        """TCP listeners."""
+        return FEATURES
+
+    async def start(self) -> None:
+        """Adopt or start Envoy. Raises DataPlaneError when it can never work here."""
+        await asyncio.to_thread(generations.check_directory, self._directory)
+        program = await asyncio.to_thread(binary.find, self._envoy)
+        recipe = generations.Recipe(
+            binary=program,
+            bootstrap=bootstrap.bootstrap(bootstrap.BootstrapOptions()),
+            arguments=self._options.arguments(),
+        )
+        supervisor = Supervisor(self._directory, recipe, converse=self._converse, on_down=self._down)
+        self._addresses = await asyncio.to_thread(host_addresses)
+        self._adopted = await supervisor.begin()
+        self._supervisor = supervisor
+        group = await self._stack.enter_async_context(asyncio.TaskGroup())
+        jobs = {
+            "supervise": supervisor.run(),
+            "retire": supervisor.retire(),
+            "ports": self._ports.run(),
+            "retry": self._retry(),
+            "addresses": self._watch_addresses(),
+        }
+        self._tasks = [group.create_task(job, name=f"envoy plane {name}") for name, job in jobs.items()]
+
+    def apply(self, change: PlanChange) -> None:
+        """Take a change and return at once."""
+        known = self._catalog.sockets()
+        new = [
+            key for key, value in change.items()
+            if isinstance(key, SocketKey) and value is not None and key not in known
+        ]  # fmt: skip
+        gone = [key for key, value in change.items() if isinstance(key, SocketKey) and value is None]
+        # What an adopted Envoy serves already is not taken from it while its port is looked at.
+        self._catalog.withhold(key for key in new if naming.socket_name(key) not in self._adopted)
+        self._send(self._catalog.apply(change))
+        for key in gone:
+            self._settlement.forget(key)
+            self._ports.remove(key)
+        if new or not self._applied:
+            self._ports.add(new)
+        self._applied = True
+        self._publish(self._touched(change))
+        self._report_addresses({key.scope for key in new} - self._scopes)
+
+    def outcomes(self) -> AsyncIterator[Sequence[Report]]:
+        """What became of what was applied, until ``close``."""
+        return self._reports.batches()
+
+    async def traffic(self) -> Sequence[Traffic]:
+        """The counters now."""
+        return ()
+
+    async def close(self, *, drain: float | None) -> None:
+        """Stop accepting and let connections end for up to ``drain`` seconds; None: leave all serving."""
+        for task in self._tasks:
+            task.cancel()
+        await self._stack.aclose()
+        if self._supervisor is not None:
+            await self._supervisor.end(drain=drain)
+        self._reports.close()
+
+    def _access_log(self, listener: ListenerKey, route: ObjectKey | None) -> list[Message]:
+        options = self._options.access_log
+        return [] if options is None else list(access_log_config(options, str(listener), route.path if route else ""))
+
+    def _own_pids(self) -> Collection[int]:
+        return self._supervisor.pids if self._supervisor is not None else ()
+
+    def _touched(self, change: PlanChange) -> Iterable[SocketKey]:
+        """The sockets whose revision may have changed. Pools are no part of a revision."""
+        return [key for key in change if isinstance(key, SocketKey)]
+
+    def _send(self, changed: Changed, *, force: bool = False) -> None:
+        if self._session is not None:
+            self._session.mark(changed, force=force)
+
+    def _publish(self, keys: Iterable[SocketKey]) -> None:
+        for key in keys:
+            outcome = self._settlement.outcome(key)
+            if isinstance(outcome, Pending):
+                self._pending.add(key)
+            else:
+                self._pending.discard(key)
+            self._reports.put(SocketReport(socket=key, outcome=outcome))
+
+    def _report_addresses(self, scopes: Iterable[str]) -> None:
+        for scope in scopes:
+            self._scopes.add(scope)
+            self._reports.put(AddressReport(scope=scope, addresses=self._addresses))
+
+    def _converse(self) -> Session:
+        session = Session(self._catalog, on_confirmations=self._confirmed, on_end=self._ended)
+        self._session = session
+        self._settlement.up()
+        self._publish(list(self._catalog.sockets()))
+        return session
+
+    def _confirmed(self, session: Session, confirmations: Sequence[Confirmation]) -> None:
+        if session is not self._session:
+            return
+        for confirmation in confirmations:
+            self._publish(self._settlement.confirm(confirmation))
+        supervisor = self._supervisor
+        if supervisor is not None and supervisor.waits_for_replacement and self._serves_everything(session):
+            supervisor.replaced()
+
+    def _serves_everything(self, session: Session) -> bool:
+        return self._catalog.ready and not self._pending and session.settled
+
+    def _ended(self, session: Session) -> None:
+        # Envoy itself may well be alive; if it is not, the supervisor says so.
+        if session is self._session:
+            self._session = None
+
+    def _down(self, message: str) -> None:
+        self._session = None
+        self._adopted = set()
+        self._settlement.down(message)
+        self._publish(list(self._catalog.sockets()))
+
+    def _ports_checked(self, checked: Collection[SocketKey], holders: Mapping[SocketKey, str]) -> None:
+        present = [key for key in checked if key in self._catalog.sockets()]
+        touched = self._settlement.hold(present, holders)
+        released = [key for key in present if key not in holders]
+        self._send(self._catalog.release(released))
+        if self._applied and not self._catalog.ready:
+            self._catalog.ready = True
+            self._send({})
+        self._publish(touched)
+
+    async def _retry(self) -> None:
+        """Offer listeners that could not be opened again."""
+        retries, loop = BindRetries(), asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(_RETRY_SECONDS)
+            due = retries.due(self._settlement.retriable(), loop.time())
+            if due:
+                self._send({Kind.LISTENER: [naming.socket_name(key) for key in due]}, force=True)
+
+    async def _watch_addresses(self) -> None:
+        """Follow changes of the host's addresses."""
+        while True:
+            await asyncio.sleep(_ADDRESS_SECONDS)
+            self._addresses = await asyncio.to_thread(host_addresses)
+            self._report_addresses(tuple(self._scopes))

@@ -78,7 +78,7 @@ class Process:
         """Wait for the end; returns in words how it ended, as far as that is known."""
         if sys.platform == "linux":
             await self._wait_by_descriptor()
-        while self.alive:
+        while self.alive:  # noqa: ASYNC110  # Nothing tells: there is no such descriptor here.
             await asyncio.sleep(_POLL_SECONDS)
         return self._ending()
 
@@ -123,7 +123,9 @@ def launch(arguments: Sequence[str | Path], *, directory: Path, output: Path) ->
     ]
     try:
         # Not subprocess: its objects end or complain about a child that is meant to outlive them.
-        pid = os.posix_spawn(command[0], command, os.environ, file_actions=actions, setsid=True, setsigmask=(), setsigdef=_SIGNALS)
+        pid = os.posix_spawn(
+            command[0], command, os.environ, file_actions=actions, setsid=True, setsigmask=(), setsigdef=_SIGNALS
+        )
     except OSError as error:
         raise DataPlaneError(f"cannot start {arguments[0]}: {error}") from error
     identity = identify(pid)

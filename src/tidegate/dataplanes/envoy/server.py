@@ -16,6 +16,7 @@ from envoy.service.discovery.v3 import discovery_pb2
 
 from tidegate.errors import DataPlaneError
 
+_END: Any = grpc.aio.EOF  # type: ignore[attr-defined]  # The stubs do not have it.
 _SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 # The first request of a reconnect names every resource that Envoy has.
 _OPTIONS = [("grpc.max_receive_message_length", 256 * 1024 * 1024), ("grpc.so_reuseport", 0)]
@@ -90,7 +91,7 @@ class XdsServer:
 async def _read(conversation: Conversation, context: _Context) -> None:
     while True:
         request = await context.read()
-        if request is grpc.aio.EOF:
+        if request is _END:
             return
         conversation.receive(request)
 

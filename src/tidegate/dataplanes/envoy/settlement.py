@@ -7,7 +7,7 @@ cluster and endpoints. It stays Live at the same revision while newer endpoints 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from tidegate.dataplanes.envoy.ads import Confirmation
 from tidegate.dataplanes.envoy.catalog import Catalog
@@ -58,10 +58,14 @@ class Settlement:
                 touched.add(owner)
         return touched
 
-    def hold(self, holders: dict[SocketKey, str]) -> set[SocketKey]:
-        """Set who else holds the ports of which sockets, in words; returns the sockets that this changes."""
-        touched = {key for key in self._holders.keys() | holders.keys() if self._holders.get(key) != holders.get(key)}
-        self._holders = holders
+    def hold(self, checked: Iterable[SocketKey], holders: Mapping[SocketKey, str]) -> set[SocketKey]:
+        """Who else holds the ports of the ``checked`` sockets, in words; returns those for which that is new."""
+        touched = {key for key in checked if self._holders.get(key) != holders.get(key)}
+        for key in touched:
+            if key in holders:
+                self._holders[key] = holders[key]
+            else:
+                del self._holders[key]
         return touched
 
     def forget(self, key: SocketKey) -> None:
@@ -93,13 +97,15 @@ class Settlement:
             return Live(revision=revision)
         return Pending(revision=revision)
 
-    def retriable(self, keys: Iterable[SocketKey]) -> list[SocketKey]:
-        """Those of ``keys`` whose listener Envoy rejected for a reason that may pass."""
+    def retriable(self) -> list[SocketKey]:
+        """The sockets whose listener Envoy rejected for a reason that may pass."""
         found = []
-        for key in keys:
-            rejection = self._rejection(key, self._catalog.resources_of(key))
-            if rejection is not None and rejection.retry:
-                found.append(key)
+        for kind, name in self._rejected:
+            key = self._catalog.socket_of(kind, name)
+            if key is not None and key not in self._holders:
+                rejection = self._rejection(key, self._catalog.resources_of(key))
+                if rejection is not None and rejection.retry:
+                    found.append(key)
         return found
 
     def _all_confirmed(self, resources: Iterable[Resource]) -> bool:

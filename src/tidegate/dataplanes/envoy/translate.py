@@ -67,9 +67,7 @@ class TranslateOptions(msgspec.Struct, frozen=True, kw_only=True):
 def listener_resource(key: SocketKey, target: TargetKey, options: TranslateOptions) -> Resource:
     """The listener of a socket, which asks for the filter of ``target``."""
     name = naming.socket_name(key)
-    filter_source = config_source_pb2.ExtensionConfigSource(
-        config_source=_from_ads(), type_urls=[_TCP_PROXY]
-    )
+    filter_source = config_source_pb2.ExtensionConfigSource(config_source=_from_ads(), type_urls=[_TCP_PROXY])
     chain = listener_components_pb2.FilterChain(
         name="main",
         filters=[listener_components_pb2.Filter(name=naming.filter_name(target), config_discovery=filter_source)],
@@ -148,8 +146,8 @@ def _listen_address(key: SocketKey, options: TranslateOptions) -> address_pb2.Ad
 @cache
 def _keepalive_options() -> tuple[socket_option_pb2.SocketOption, ...]:
     """Keepalive for accepted connections, which inherit it from the listening socket."""
-    # macOS calls TCP_KEEPIDLE TCP_KEEPALIVE; Python knows only that name of it there.
-    idle = sockets.TCP_KEEPALIVE if sys.platform == "darwin" else sockets.TCP_KEEPIDLE
+    # macOS has TCP_KEEPALIVE, which older Pythons do not name, for what is TCP_KEEPIDLE elsewhere.
+    idle = 0x10 if sys.platform == "darwin" else sockets.TCP_KEEPIDLE
     values = (
         ("keepalive", sockets.SOL_SOCKET, sockets.SO_KEEPALIVE, 1),
         ("keepalive idle", sockets.IPPROTO_TCP, idle, KEEPALIVE_SECONDS),

@@ -94,7 +94,8 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
 
     def completed(self, raw: object) -> object:
         """The found value, or None if the field is to count as absent. A struct that is there by default
-        is read like an empty one, so that its rules apply."""
+        is read like an empty one, so that its rules apply.
+        """
         if self.zero_is_absent and not isinstance(raw, bool) and raw in ("", 0):
             return None
         return {} if raw is None and self.defaults_to_struct else raw

@@ -50,5 +50,3 @@ class ReportStream:
                 yield batch
             if self._closed:
                 return
-
-

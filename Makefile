@@ -1,0 +1,49 @@
+# The one front of the project: `make` lists what there is. GNU make 3.81 (macOS) is enough.
+#
+#   make demo VENV=/elsewhere      another virtual environment than .venv
+#   make test PYTHON=python3.12    the Python that a new virtual environment is made with
+#   make test ARGS="-k weights"    arguments for pytest
+
+VENV := .venv
+PYTHON :=
+ARGS :=
+BIN := $(VENV)/bin
+READY := PYTHON='$(PYTHON)' scripts/venv '$(VENV)'
+CODE := src tests scripts/layout
+
+.PHONY: help demo test check lint fix clean
+
+help:
+	@echo "make demo    run the guide's example with two echo backends; edit its YAML and watch"
+	@echo "make test    run the tests"
+	@echo "make check   format, lint, types, import contracts, layout, tests"
+	@echo "make lint    the same without the tests"
+	@echo "make fix     repair what formatter and linter can repair"
+	@echo "make clean   remove the virtual environment and all caches"
+
+demo:
+	@$(READY) run
+	@$(BIN)/tidegate demo
+
+test:
+	@$(READY) dev
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: lint test
+
+lint:
+	@$(READY) dev
+	$(BIN)/python -m ruff format --check $(CODE)
+	$(BIN)/python -m ruff check $(CODE)
+	$(BIN)/python -m mypy
+	$(BIN)/lint-imports
+	$(BIN)/python scripts/layout
+
+fix:
+	@$(READY) dev
+	$(BIN)/python -m ruff check --fix $(CODE)
+	$(BIN)/python -m ruff format $(CODE)
+
+clean:
+	rm -rf '$(VENV)' .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage dist build
+	find src tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,198 @@
+"""The admin HTTP API of a running instance. Read-only, for this host.
+
+Comes in: callables that give the state, readiness and metrics of the moment. Goes out:
+
+=========================================  =====================================================
+``/healthz``                               200 while the process works
+``/readyz``                                200 once the first configuration is applied, else 503
+``/metrics``                               Prometheus text
+``/api/v1/state``                          ``view.State`` as JSON
+``/api/v1/objects``                        all API objects with their status, as a List
+``/api/v1/objects/{plural}``               those of a kind; ``gateways``, ``gtw``
+``/api/v1/objects/{plural}/{ns}/{name}``   one; ``/{plural}/{ns}`` lists a namespace
+=========================================  =====================================================
+
+What stands behind a request on a TCP address is checked by its Host header, so that a web page
+cannot reach the API through a name that it points at 127.0.0.1.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import os
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from http import HTTPStatus
+from pathlib import Path
+
+import msgspec
+from aiohttp import web
+
+from tidegate.admin.address import AdminAddress, TcpAddress, UnixAddress
+from tidegate.admin.objects import kind_named, list_of, select
+from tidegate.admin.view import State
+from tidegate.errors import SettingsError
+from tidegate.telemetry.metrics import CONTENT_TYPE
+
+_GOODBYE_SECONDS = 1.0
+_JSON = "application/json"
+
+
+class Providers(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the answers come from; each is asked once per request."""
+
+    state: Callable[[], State]
+    ready: Callable[[], bool]
+    metrics: Callable[[], Awaitable[bytes]]
+
+
+@contextlib.asynccontextmanager
+async def serve(address: AdminAddress, providers: Providers) -> AsyncIterator[AdminAddress]:
+    """Serve while the block lasts; gives the address that was bound, with its real port.
+
+    A Unix domain socket is accessible to its owner only, replaces one that nobody listens on, and is
+    removed at the end. Raises SettingsError when the address cannot be bound.
+    """
+    listening = _listen(address)
+    runner = web.AppRunner(_application(providers), access_log=None, handle_signals=False)
+    try:
+        await runner.setup()
+        await web.SockSite(runner, listening, shutdown_timeout=_GOODBYE_SECONDS).start()
+        yield _bound(address, listening)
+    finally:
+        await runner.cleanup()
+        _stop_listening(address, listening)
+
+
+def _application(providers: Providers) -> web.Application:
+    handlers = _Handlers(providers)
+    application = web.Application(middlewares=[_local_only])
+    application.add_routes(
+        [
+            web.get("/healthz", handlers.healthz),
+            web.get("/readyz", handlers.readyz),
+            web.get("/metrics", handlers.metrics),
+            web.get("/api/v1/state", handlers.state),
+            web.get("/api/v1/objects", handlers.objects),
+            web.get("/api/v1/objects/{plural}", handlers.objects),
+            web.get("/api/v1/objects/{plural}/{first}", handlers.objects),
+            web.get("/api/v1/objects/{plural}/{first}/{name}", handlers.objects),
+        ]
+    )
+    return application
+
+
+class _Handlers:
+    def __init__(self, providers: Providers) -> None:
+        self._providers = providers
+
+    async def healthz(self, _: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def readyz(self, _: web.Request) -> web.Response:
+        if self._providers.ready():
+            return web.Response(text="ok\n")
+        return web.Response(
+            text="not ready: the first configuration is not applied yet\n", status=HTTPStatus.SERVICE_UNAVAILABLE
+        )
+
+    async def metrics(self, _: web.Request) -> web.Response:
+        return web.Response(body=await self._providers.metrics(), headers={"Content-Type": CONTENT_TYPE})
+
+    async def state(self, _: web.Request) -> web.Response:
+        return _json(self._providers.state())
+
+    async def objects(self, request: web.Request) -> web.Response:
+        plural, first = request.match_info.get("plural"), request.match_info.get("first")
+        name = request.match_info.get("name")
+        objects = self._providers.state().objects
+        if plural is None:
+            return _json(list_of(objects))
+        kind = kind_named(plural)
+        if kind is None or (name is not None and not kind.namespaced):
+            return _missing(f"there is no kind at {request.path}")
+        if not kind.namespaced:
+            first, name = None, first
+        found = select(objects, kind, namespace=first, name=name)
+        if name is None:
+            return _json(list_of(found))
+        return _json(found[0]) if found else _missing(f'{kind.plural} "{name}" not found')
+
+
+@web.middleware
+async def _local_only(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    if request.transport is not None and request.transport.get_extra_info("socket").family != socket.AF_UNIX:
+        host = request.host.rpartition(":")[0] if not request.host.endswith("]") else request.host
+        if not _is_loopback(host or request.host):
+            return _json({"message": f"requests for the host {request.host} are not answered"}, HTTPStatus.FORBIDDEN)
+    return await handler(request)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _json(value: object, status: HTTPStatus = HTTPStatus.OK) -> web.Response:
+    return web.Response(body=msgspec.json.encode(value), status=status, content_type=_JSON)
+
+
+def _missing(message: str) -> web.Response:
+    return _json({"message": message}, HTTPStatus.NOT_FOUND)
+
+
+def _listen(address: AdminAddress) -> socket.socket:
+    try:
+        if isinstance(address, UnixAddress):
+            return _listen_unix(Path(address.path))
+        family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+        return socket.create_server((address.host, address.port), family=family)
+    except OSError as error:
+        raise SettingsError(
+            f"the admin API cannot listen on {address}: {error.strerror or error}; choose another with --admin"
+        ) from error
+
+
+def _listen_unix(path: Path) -> socket.socket:
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)  # The socket must not be open to others even for a moment.
+    try:
+        _remove_abandoned(path)
+        listening.bind(str(path))
+        listening.listen()
+    except BaseException:
+        listening.close()
+        raise
+    finally:
+        os.umask(before)
+    return listening
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove a socket that a killed instance left behind; anything else stays and fails the bind."""
+    if not path.is_socket():
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink(missing_ok=True)
+
+
+def _stop_listening(address: AdminAddress, listening: socket.socket) -> None:
+    listening.close()
+    if isinstance(address, UnixAddress):
+        Path(address.path).unlink(missing_ok=True)
+
+
+def _bound(address: AdminAddress, listening: socket.socket) -> AdminAddress:
+    if isinstance(address, TcpAddress):
+        return TcpAddress(address.host, listening.getsockname()[1])
+    return address

@@ -1,0 +1,311 @@
+"""The composition root: the only module that knows every part, and puts them together.
+
+Comes in: settings. Goes out: a running instance, or the decision about some input without any socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+import os
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from tidegate._version import __version__
+from tidegate.admin.figures import figures_of
+from tidegate.admin.observe import Observer
+from tidegate.admin.server import Providers, serve
+from tidegate.admin.view import Instance, State
+from tidegate.controller.foresight import settle
+from tidegate.controller.picture import picture
+from tidegate.controller.reconciler import Reconciler
+from tidegate.core.compile import SOCKETS
+from tidegate.core.config import CoreConfig
+from tidegate.core.decision import Decision
+from tidegate.core.reasons import ConditionType, Reason
+from tidegate.core.tables import OUTCOMES
+from tidegate.dataplanes.base import DataPlane
+from tidegate.dataplanes.envoy.features import FEATURES as ENVOY_FEATURES
+from tidegate.dataplanes.envoy.hostaddresses import host_addresses
+from tidegate.errors import TidegateError
+from tidegate.instance import InstanceDirectory, claim
+from tidegate.model.diagnostics import Diagnostic, Location
+from tidegate.model.meta import Condition
+from tidegate.model.status import GatewayStatus, RouteStatus, Status
+from tidegate.names import ObjectKey
+from tidegate.plan.features import Features
+from tidegate.plan.outcome import Pending, Traffic
+from tidegate.settings import AccessLog, AccessLogFormat, CheckSettings, InputSettings, OnExit, RunSettings
+from tidegate.sources import listing
+from tidegate.sources.ages import Ages
+from tidegate.sources.backends import parse_backends
+from tidegate.sources.standalone import StandaloneSource
+from tidegate.telemetry.logs import logger
+from tidegate.telemetry.metrics import Metrics
+
+if TYPE_CHECKING:
+    from tidegate.dataplanes.envoy.accesslog import AccessLogOptions
+
+TRAFFIC_INTERVAL_S = 1.0
+"""How often the counters of the data plane are read, in seconds."""
+
+_VIEW_INTERVAL_S = 0.25
+
+PLANES: dict[str, Features] = {"envoy": ENVOY_FEATURES}
+"""The data planes of this build and what each can do."""
+
+
+class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What would happen: ``state`` as with a data plane that takes everything, what there is to say about
+    the input, and where objects stand in it. ``readable``: all of the input could be read.
+    """
+
+    state: State
+    diagnostics: tuple[Diagnostic, ...]
+    readable: bool
+    origin: Callable[[ObjectKey, tuple[str | int, ...]], Location | None]
+
+
+def check(settings: CheckSettings) -> CheckResult:
+    """Decide about the input as ``run`` would, without any socket.
+
+    Raises SettingsError and SourceError.
+    """
+    source = _source(settings, Ages(), watch=False)
+    loaded = source.load()
+    decision = Decision(_config(settings))
+    for change in loaded.as_batch().changes:
+        decision.set_object(change.key, change.resource)
+    statuses = settle(decision, host_addresses())
+    instance = Instance(
+        name="check",
+        version=__version__,
+        pid=os.getpid(),
+        started_at=dt.datetime.now(dt.UTC),
+        data_plane=settings.data_plane,
+        ready=True,
+    )
+    return CheckResult(
+        state=picture(decision, statuses, loaded.diagnostics, (), instance),
+        diagnostics=loaded.diagnostics,
+        readable=loaded.readable,
+        origin=source.origin,
+    )
+
+
+async def run(
+    settings: RunSettings, *, stop: asyncio.Event, reread: asyncio.Event, observer: Observer | None = None
+) -> None:
+    """Serve the input until ``stop`` is set; ``reread`` asks for reading everything anew.
+
+    Raises SettingsError, SourceError, InstanceError and DataPlaneError when it cannot start.
+    """
+    listing.require(settings.paths)
+    with claim(settings.name, settings.state_dir) as directory:
+        ages = Ages(directory.path / "objects.jsonl")
+        source = _source(settings, ages, watch=settings.watch)
+        running = _Running(settings, directory, source, observer)
+        try:
+            await running.serve(stop, reread)
+        finally:
+            ages.save()
+
+
+def _source(settings: InputSettings, ages: Ages, *, watch: bool) -> StandaloneSource:
+    return StandaloneSource(
+        settings.paths, backends=parse_backends(settings.backends), dns=settings.dns, ages=ages, watch=watch
+    )
+
+
+def _config(settings: InputSettings) -> CoreConfig:
+    return CoreConfig(features=PLANES[settings.data_plane], controller_name=settings.controller_name)
+
+
+def _plane(settings: RunSettings, directory: InstanceDirectory) -> DataPlane:
+    # Loading Envoy's API takes a good part of a second: only who serves pays for it.
+    from tidegate.dataplanes.envoy.options import EnvoyOptions
+    from tidegate.dataplanes.envoy.plane import EnvoyDataPlane
+
+    options = EnvoyOptions(access_log=_access_log(settings.access_log, directory))
+    return EnvoyDataPlane(directory=directory.path / "envoy", envoy=settings.envoy, options=options)
+
+
+class _Running:
+    """One instance between start and stop."""
+
+    def __init__(
+        self,
+        settings: RunSettings,
+        directory: InstanceDirectory,
+        source: StandaloneSource,
+        observer: Observer | None,
+    ) -> None:
+        self._settings = settings
+        self._directory = directory
+        self._source = source
+        self._observer = observer
+        self._plane = _plane(settings, directory)
+        self._metrics = Metrics(version=__version__, data_plane=settings.data_plane)
+        self._log = logger("instance")
+        self._stirred = asyncio.Event()
+        self._traffic: Sequence[Traffic] = ()
+        self._started_at = dt.datetime.now(dt.UTC)
+        self._ready = False
+        self._reconciler = Reconciler(
+            decision=Decision(_config(settings)),
+            source=source,
+            plane=self._plane,
+            metrics=self._metrics,
+            published=self._announce,
+            stirred=self._stirred.set,
+        )
+
+    async def serve(self, stop: asyncio.Event, reread: asyncio.Event) -> None:
+        """Until ``stop`` is set, then close as the settings say."""
+        drain = self._settings.drain_time if self._settings.on_exit is OnExit.DRAIN else None
+        providers = Providers(state=self._state, ready=self._is_ready, metrics=self._render)
+        address = self._directory.admin_address(self._settings.admin)
+        async with self._plane_running(drain), serve(address, providers) as bound:
+            self._directory.announce(bound)
+            self._log.info("started", name=self._directory.name, admin=str(bound))
+            await self._until(stop, reread)
+            self._log.info("stopping", on_exit=self._settings.on_exit.value, drain_seconds=drain)
+
+    @contextlib.asynccontextmanager
+    async def _plane_running(self, drain: float | None) -> AsyncIterator[None]:
+        try:
+            await self._plane.start()
+            yield
+        finally:
+            await self._plane.close(drain=drain)
+
+    async def _until(self, stop: asyncio.Event, reread: asyncio.Event) -> None:
+        """Run all parts until ``stop``; the first error of a part is what the caller sees."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                parts = [
+                    tasks.create_task(part, name=name)
+                    for name, part in (
+                        ("reconciler", self._reconciler.run()),
+                        ("traffic", self._follow_traffic()),
+                        ("view", self._follow_view()),
+                        ("reread", self._follow_reread(reread)),
+                    )
+                ]
+                await stop.wait()
+                for part in parts:
+                    part.cancel()
+        except* TidegateError as group:
+            raise _first(group) from group
+
+    async def _follow_reread(self, reread: asyncio.Event) -> None:
+        while True:
+            await reread.wait()
+            reread.clear()
+            self._log.info("reading the input again")
+            self._source.rescan()
+
+    async def _follow_traffic(self) -> None:
+        while True:
+            traffic = await self._plane.traffic()
+            if traffic != self._traffic:
+                self._traffic = traffic
+                self._stirred.set()
+            await asyncio.sleep(TRAFFIC_INTERVAL_S)
+
+    async def _follow_view(self) -> None:
+        """Hand the picture to the observer whenever something stirred, a few times a second at most."""
+        while self._observer is not None:
+            await self._stirred.wait()
+            self._stirred.clear()
+            self._observer.on_state(self._state(objects=False))
+            await asyncio.sleep(_VIEW_INTERVAL_S)
+
+    def _is_ready(self) -> bool:
+        """Once the data plane has settled everything of the first configuration, for good."""
+        if not self._ready and self._reconciler.loaded:
+            graph = self._reconciler.decision.graph
+            outcomes = (graph.get(OUTCOMES, key) for key, _ in graph.items(SOCKETS))
+            self._ready = all(outcome is not None and not isinstance(outcome, Pending) for outcome in outcomes)
+        return self._ready
+
+    def _state(self, *, objects: bool = True) -> State:
+        instance = Instance(
+            name=self._directory.name,
+            version=__version__,
+            pid=os.getpid(),
+            started_at=self._started_at,
+            data_plane=self._settings.data_plane,
+            ready=self._is_ready(),
+        )
+        reconciler = self._reconciler
+        return picture(
+            reconciler.decision,
+            reconciler.board.statuses,
+            reconciler.diagnostics,
+            self._traffic,
+            instance,
+            objects=objects,
+        )
+
+    async def _render(self) -> bytes:
+        self._traffic = await self._plane.traffic()
+        return self._metrics.render(figures_of(self._state(objects=False), self._traffic))
+
+    def _announce(self, published: Mapping[ObjectKey, Status | None]) -> None:
+        """Log what changed for people: what is not well one by one, the rest as a number."""
+        well = 0
+        for key, status in published.items():
+            problems = list(_problems(status)) if status is not None else []
+            well += status is not None and not problems
+            for where, condition in problems:
+                log = self._log.info if condition.reason == Reason.PENDING else self._log.warning
+                log(
+                    "not in force" if condition.type != ConditionType.RESOLVED_REFS else "references do not resolve",
+                    object=str(key),
+                    where=where,
+                    condition=condition.type,
+                    reason=condition.reason,
+                    message=condition.message,
+                )
+        if well:
+            self._log.info("in force", objects=well)
+
+
+def _problems(status: Status) -> Sequence[tuple[str, Condition]]:
+    """The conditions of a status that people want to hear of, each with its place in the object."""
+    places: list[tuple[str, tuple[Condition, ...]]] = []
+    match status:
+        case GatewayStatus():
+            places.append(("", status.conditions))
+            places.extend((f"listener {one.name}", one.conditions) for one in status.listeners)
+        case RouteStatus():
+            places.extend((f"parent {one.parent_ref.name}", one.conditions) for one in status.parents)
+        case _:
+            places.append(("", status.conditions))
+    bad = (ConditionType.PARTIALLY_INVALID, ConditionType.CONFLICTED)
+    return [
+        (place, condition)
+        for place, conditions in places
+        for condition in conditions
+        if (condition.status != "True") != (condition.type in bad)
+    ]
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first plain exception of a group."""
+    found: BaseException = group
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found
+
+
+def _access_log(wanted: AccessLog, directory: InstanceDirectory) -> AccessLogOptions | None:
+    from tidegate.dataplanes.envoy.accesslog import AccessLogOptions
+
+    if wanted.format is AccessLogFormat.OFF:
+        return None
+    return AccessLogOptions(format=wanted.format.value, path=wanted.path or directory.path / "access.log")

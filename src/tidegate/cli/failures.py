@@ -1,0 +1,97 @@
+"""The end of every command: exit statuses, and what a person sees instead of a traceback.
+
+======  ====================================================================
+0       as asked
+1       ``check``: something is not accepted or not resolved; ``get``: not found
+2       the command cannot be carried out (flags, input, instance); the text says why
+70      a bug of tidegate; the text names the file with the details
+130     interrupted
+======  ====================================================================
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator
+
+from tidegate._version import __version__
+from tidegate.errors import TidegateError
+
+NOT_ACCEPTED = 1
+UNUSABLE = 2
+BUG = 70
+INTERRUPTED = 130
+
+DEBUG_VARIABLE = "TIDEGATE_DEBUG"
+
+
+def guarded(command: Callable[[], None]) -> int:
+    """Run a command to its end and return its exit status; nothing escapes but SystemExit's value."""
+    try:
+        command()
+        sys.stdout.flush()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else UNUSABLE if end.code else 0
+    except BrokenPipeError:
+        _silence_stdout()
+        return NOT_ACCEPTED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BaseException as error:  # noqa: BLE001  The last resort for people; the details go to a file.
+        return report(error)
+    return 0
+
+
+def report(error: BaseException) -> int:
+    """Tell a person about an error on standard error; returns the exit status."""
+    leaves = list(_leaves(error))
+    if os.environ.get(DEBUG_VARIABLE):
+        traceback.print_exception(error)
+    if all(isinstance(leaf, KeyboardInterrupt) for leaf in leaves):
+        return INTERRUPTED
+    bugs = [leaf for leaf in leaves if not isinstance(leaf, TidegateError | KeyboardInterrupt)]
+    for text in dict.fromkeys(str(leaf) for leaf in leaves if isinstance(leaf, TidegateError)):
+        say(text)
+    if not bugs:
+        return UNUSABLE
+    where = _write_details(error)
+    kind = type(bugs[0]).__name__
+    first_line = str(bugs[0]).partition("\n")[0]
+    say(f"internal error ({kind}: {first_line}). This is a bug in tidegate {__version__}; please report it with {where}")
+    return BUG
+
+
+def say(text: str) -> None:
+    """A message on standard error."""
+    with contextlib.suppress(BrokenPipeError):
+        sys.stderr.write(f"tidegate: {text}\n")
+        sys.stderr.flush()
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    """The errors inside groups, which tasks that run together make."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error
+
+
+def _write_details(error: BaseException) -> str:
+    """Write the traceback to a private file; returns what to call it."""
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="tidegate-error-", suffix=".log", delete=False) as details:
+            details.write(f"tidegate {__version__}, Python {sys.version}\nargv: {sys.argv}\n\n")
+            details.writelines(traceback.format_exception(error))
+            return f"the file {details.name}"
+    except OSError:
+        return f"what {DEBUG_VARIABLE}=1 prints"
+
+
+def _silence_stdout() -> None:
+    """Nobody reads what is left; keep the interpreter from complaining when it flushes."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,98 @@
+"""The objects that hints look at, indexed, and the shape of a hint."""
+
+from __future__ import annotations
+
+import difflib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from tidegate.admin.objects import ApiObject, group_of, name_of, namespace_of, path_of
+from tidegate.names import CORE_GROUP, DISCOVERY_GROUP, GATEWAY_GROUP
+
+_GROUPS = {
+    "Gateway": GATEWAY_GROUP,
+    "GatewayClass": GATEWAY_GROUP,
+    "Service": CORE_GROUP,
+    "Namespace": CORE_GROUP,
+    "EndpointSlice": DISCOVERY_GROUP,
+}
+
+
+class Hint(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Advice about an object (``Kind namespace/name``). ``paste`` is YAML that would do it, if any."""
+
+    object: str
+    message: str
+    paste: str = ""
+
+
+class Inventory:
+    """All objects of a state, found by kind, namespace and name."""
+
+    def __init__(self, objects: Iterable[ApiObject]) -> None:
+        self._objects: dict[tuple[str, str], dict[tuple[str, str], ApiObject]] = defaultdict(dict)
+        for item in objects:
+            self._objects[group_of(item), str(item["kind"])][namespace_of(item), name_of(item)] = item
+
+    def find(self, kind: str, namespace: str, name: str) -> ApiObject | None:
+        """The object; namespace ``""`` for cluster-scoped kinds."""
+        return self._objects[_GROUPS[kind], kind].get((namespace, name))
+
+    def of_kind(self, kind: str) -> list[ApiObject]:
+        """All objects of a kind, in input order."""
+        return list(self._objects[_GROUPS[kind], kind].values())
+
+    def names(self, kind: str, namespace: str) -> list[str]:
+        """The names of a kind in a namespace, sorted."""
+        return sorted(name for (place, name) in self._objects[_GROUPS[kind], kind] if place == namespace)
+
+    def namespaces_with(self, kind: str, name: str) -> list[str]:
+        """The namespaces that have an object of that name, sorted."""
+        return sorted(place for (place, found) in self._objects[_GROUPS[kind], kind] if found == name)
+
+    def routes(self) -> Iterator[ApiObject]:
+        """The objects that attach to Gateways, of any kind, in input order."""
+        for (group, kind), items in self._objects.items():
+            if group == GATEWAY_GROUP and kind.endswith("Route"):
+                yield from items.values()
+
+
+def title(item: ApiObject) -> str:
+    """``Kind namespace/name``."""
+    return f"{item['kind']} {path_of(item)}"
+
+
+def nearest(name: str, candidates: Sequence[str]) -> str | None:
+    """The candidate that ``name`` probably is a typing error of."""
+    found = difflib.get_close_matches(name, candidates, n=1, cutoff=0.6)
+    return found[0] if found else None
+
+
+def did_you_mean(name: str, candidates: Sequence[str]) -> str:
+    """``did you mean x?``, or which ones there are, or nothing."""
+    guess = nearest(name, candidates)
+    if guess is not None:
+        return f"did you mean {guess}?"
+    return f"there is {listing(candidates)}" if candidates else ""
+
+
+def listing(words: Sequence[object], limit: int = 6) -> str:
+    """``a, b and c``; a long list is cut."""
+    shown = [str(word) for word in words[:limit]]
+    if len(words) > limit:
+        return f"{', '.join(shown)} and {len(words) - limit} more"
+    return " and ".join([", ".join(shown[:-1]), shown[-1]]) if len(shown) > 1 else "".join(shown)
+
+
+def condition(conditions: Iterable[dict[str, Any]], kind: str) -> dict[str, Any] | None:
+    """The condition of a type, if it is there."""
+    return next((item for item in conditions if item.get("type") == kind), None)
+
+
+def refused_for(conditions: Iterable[dict[str, Any]], kind: str) -> str | None:
+    """The reason of a condition that is False; None when it is anything else."""
+    found = condition(conditions, kind)
+    return str(found["reason"]) if found is not None and found["status"] == "False" else None

@@ -1,0 +1,108 @@
+"""How listeners, their routes and backends are put into words and rows. Pure.
+
+Used by ``status``, the demo and the live console, so that they say the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tidegate.admin.view import BackendView, ListenerView, State
+from tidegate.cli.tables import align
+
+_DEFAULT_NAMESPACE = "default/"
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+
+
+def short(path: str) -> str:
+    """``namespace/name`` without the namespace when that is ``default``."""
+    return path.removeprefix(_DEFAULT_NAMESPACE)
+
+
+def listener_name(listener: ListenerView) -> str:
+    """``gateway/listener``."""
+    return f"{short(listener.gateway)}/{listener.listener}"
+
+
+def port_text(listener: ListenerView) -> str:
+    """``8080/TCP``."""
+    return f"{listener.port}/{listener.protocol}"
+
+
+def route_text(listener: ListenerView) -> str:
+    """The route that serves, and how many others are attached."""
+    if listener.route is None:
+        return "<none>"
+    others = listener.attached_routes - 1
+    return f"{short(listener.route)} (+{others})" if others > 0 else short(listener.route)
+
+
+def backend_lines(listener: ListenerView) -> list[str]:
+    """One text per backend: name, share where there are several, usable and known endpoints."""
+    total = sum(backend.weight for backend in listener.backends)
+    return [_backend(backend, total, several=len(listener.backends) > 1) for backend in listener.backends]
+
+
+def _backend(backend: BackendView, total: int, *, several: bool) -> str:
+    share = f" {share_text(backend.weight, total)}" if several else ""
+    ready = "refused" if backend.refused and not backend.total else f"{backend.endpoints}/{backend.total}"
+    return f"{short(backend.name)}{share} {ready}"
+
+
+def share_text(weight: int, total: int) -> str:
+    """The share of a weight in percent, as short as it is true: ``70%``, ``0.5%``, ``<0.1%``."""
+    percent = 100 * weight / total if total else 0.0
+    if percent == 0 or percent >= 10:
+        return f"{percent:.3g}%"
+    return f"{percent:.2g}%" if percent >= 0.1 else "<0.1%"
+
+
+def size_text(count: int) -> str:
+    """A number of bytes in a unit that leaves at most four digits."""
+    value, unit = float(count), 0
+    while value >= 1024 and unit < len(_UNITS) - 1:
+        value, unit = value / 1024, unit + 1
+    return f"{count} B" if unit == 0 else f"{value:.3g} {_UNITS[unit]}" if value < 1000 else f"{value:.0f} {_UNITS[unit]}"
+
+
+def listener_table(listeners: Sequence[ListenerView], *, wide: bool = False) -> str:
+    """All listeners, one line per backend; ``wide`` adds the counters."""
+    headings = ["LISTENER", "PORT", "STATE", "ROUTE", "BACKENDS", "ACTIVE"]
+    if wide:
+        headings += ["OPENED", "REFUSED", "RECEIVED", "SENT", "ADDRESSES"]
+    rows = [headings]
+    for listener in listeners:
+        backends = backend_lines(listener) or ["<none>"]
+        first = [listener_name(listener), port_text(listener), listener.state, route_text(listener), backends[0]]
+        first.append(str(listener.active))
+        rows.append(first + (_counters(listener) if wide else []))
+        rows.extend(["", "", "", "", text, *[""] * (len(headings) - 5)] for text in backends[1:])
+    return align(rows)
+
+
+def _counters(listener: ListenerView) -> list[str]:
+    return [
+        str(listener.opened),
+        str(listener.refused),
+        size_text(listener.received),
+        size_text(listener.sent),
+        ",".join(listener.addresses) or "<none>",
+    ]
+
+
+def remarks(state: State) -> list[str]:
+    """What is not as it should be, one sentence per thing, in the order of the listeners."""
+    found = [state.instance.message] if state.instance.message else []
+    for listener in state.listeners:
+        name = listener_name(listener)
+        if listener.state != "Live" and listener.message:
+            found.append(f"listener {name}: {listener.message}")
+        found.extend(
+            f"listener {name}: connections to {short(backend.name)} are refused: {backend.refused}"
+            for backend in listener.backends
+            if backend.refused and backend.weight
+        )
+    errors = [problem for problem in state.problems if problem.severity == "error"]
+    for problem in errors:
+        place = f"{problem.file}:{problem.line}" if problem.line else problem.file
+        found.append(": ".join(part for part in (place, problem.path, problem.message) if part))
+    return list(dict.fromkeys(found))

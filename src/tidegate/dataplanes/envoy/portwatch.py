@@ -1,0 +1,66 @@
+"""Watches for other processes on our ports: before a socket opens, and every couple of seconds after.
+
+In: the sockets of the plan. Out: who else listens there, per socket, in words. Needed because SO_REUSEPORT,
+without which two generations of Envoy could not serve side by side, also lets a stranger under our own user
+share a port without any error. How to find the holder is left to ``ports``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping
+
+from tidegate.dataplanes.envoy import ports
+from tidegate.names import SocketKey
+
+PERIOD_SECONDS = 1.0
+
+OnChecked = Callable[[Collection[SocketKey], Mapping[SocketKey, str]], None]
+"""Called with the sockets that were looked at and, for those that somebody else holds, who in words."""
+
+
+class PortWatch:
+    """Looks at new sockets at once and at all of them every ``PERIOD_SECONDS``."""
+
+    def __init__(self, own_pids: Callable[[], Collection[int]], on_checked: OnChecked) -> None:
+        self._own_pids = own_pids
+        self._on_checked = on_checked
+        self._known: set[SocketKey] = set()
+        self._new: set[SocketKey] = set()
+        self._wake = asyncio.Event()
+
+    def add(self, keys: Collection[SocketKey]) -> None:
+        """Look at these at once, and from now on; calls back even when there are none."""
+        self._known.update(keys)
+        self._new.update(keys)
+        self._wake.set()
+
+    def remove(self, key: SocketKey) -> None:
+        """Look at this one no longer."""
+        self._known.discard(key)
+        self._new.discard(key)
+
+    async def run(self) -> None:
+        """Look, until cancelled."""
+        while True:
+            try:
+                async with asyncio.timeout(PERIOD_SECONDS):
+                    await self._wake.wait()
+            except TimeoutError:
+                keys = frozenset(self._known)
+            else:
+                self._wake.clear()
+                keys, self._new = frozenset(self._new), set()
+            holders = await asyncio.to_thread(_holders, keys, frozenset(self._own_pids()))
+            self._on_checked(keys, holders)
+
+
+def _holders(keys: Collection[SocketKey], own_pids: Collection[int]) -> dict[SocketKey, str]:
+    if not keys:
+        return {}
+    found = ports.foreign_listeners([(key.address, key.port) for key in keys], own_pids)
+    return {key: _message(key.port, found[key.port].description) for key in keys if key.port in found}
+
+
+def _message(port: int, holder: str) -> str:
+    return f"port {port} is held by {holder}; it is served as soon as the port is free"

@@ -1,0 +1,177 @@
+"""Keeps one Envoy serving: adopts what an earlier controller left, restarts what dies, replaces what is old.
+
+In: a recipe and a directory. Out: at any time one *current* generation with an xDS server beside it, and
+*retiring* ones, which serve what the current one does not yet serve, then accept nothing more, and end with
+their last connection. What the current one is told is left to the conversations that the owner makes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from pathlib import Path
+
+import structlog
+
+from tidegate.dataplanes.envoy import generations
+from tidegate.dataplanes.envoy.generations import Generation, Recipe
+from tidegate.dataplanes.envoy.server import Conversation, XdsServer
+from tidegate.errors import DataPlaneError
+
+FIRST_BACK_OFF = 0.1
+LONGEST_BACK_OFF = 10.0
+_STEADY_SECONDS = 10.0
+_POLL_SECONDS = 0.5
+_DRAIN_POLL_SECONDS = 0.05
+
+_log = structlog.get_logger(__name__)
+
+
+class Supervisor:
+    """Owns the Envoy processes of one directory. ``on_down`` gets, in words, why no Envoy serves."""
+
+    def __init__(
+        self, base: Path, recipe: Recipe, *, converse: Callable[[], Conversation], on_down: Callable[[str], None]
+    ) -> None:
+        self._base = base
+        self._recipe = recipe
+        self._converse = converse
+        self._on_down = on_down
+        self._current: Generation | None = None
+        self._server: XdsServer | None = None
+        self._retiring: list[Generation] = []
+        self._replaced = asyncio.Event()
+
+    @property
+    def current(self) -> Generation | None:
+        """The generation that gets the configuration; None while there is none."""
+        return self._current
+
+    @property
+    def pids(self) -> set[int]:
+        """The processes that are ours."""
+        return {one.process.pid for one in self._all()}
+
+    @property
+    def waits_for_replacement(self) -> bool:
+        """Whether an older generation still accepts connections until the current one can."""
+        return any(not one.draining for one in self._retiring)
+
+    async def begin(self) -> set[str]:
+        """Adopt the fitting Envoy that runs, or start one. Returns the names of the sockets that it serves.
+
+        Raises DataPlaneError.
+        """
+        survivors = await asyncio.to_thread(generations.survivors, self._base)
+        fitting = [one for one in survivors if one.digest == self._recipe.digest and not one.draining]
+        adopted = fitting[-1] if fitting else None
+        self._retiring = [one for one in survivors if one is not adopted]
+        names = set()
+        if adopted is not None:
+            try:
+                names = await adopted.listener_names()
+            except DataPlaneError as error:
+                # A process that does not answer is no use; the new one takes over from it.
+                _log.warning("envoy not adopted", pid=adopted.process.pid, reason=str(error))
+                self._retiring.append(adopted)
+                adopted = None
+        await self._install(adopted or generations.start(self._base, self._recipe))
+        _log.info("envoy adopted" if adopted else "envoy started", pid=self.pids)
+        return names
+
+    async def run(self) -> None:
+        """Restart the current generation whenever it ends, with back-off; until cancelled."""
+        loop, delay = asyncio.get_running_loop(), FIRST_BACK_OFF
+        while True:
+            began, current = loop.time(), self._current
+            reason = await current.process.wait() if current is not None else "it could not be started"
+            if loop.time() - began > _STEADY_SECONDS:
+                delay = FIRST_BACK_OFF
+            await self._abandon()
+            self._on_down(f"Envoy does not run: {reason}; it is started again in {delay:.1f} s")
+            _log.error("envoy ended", reason=reason, restart_in=delay)
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, LONGEST_BACK_OFF)
+            try:
+                await self._install(generations.start(self._base, self._recipe))
+            except DataPlaneError as error:
+                _log.error("envoy not started", reason=str(error))  # An expected failure, no bug.
+
+    def replaced(self) -> None:
+        """The current generation now serves all that the retiring ones do."""
+        self._replaced.set()
+
+    async def retire(self) -> None:
+        """End the retiring generations: after ``replaced``, with their last connection. Returns when all have."""
+        if self.waits_for_replacement:
+            await self._replaced.wait()
+        async with asyncio.TaskGroup() as tasks:
+            for one in list(self._retiring):
+                tasks.create_task(self._let_end(one), name=f"retire envoy {one.process.pid}")
+
+    async def end(self, *, drain: float | None) -> None:
+        """Leave all serving (``drain`` None), or stop accepting, wait up to ``drain`` seconds, end all."""
+        if self._server is not None:
+            await self._server.stop()
+            self._server = None
+        if drain is None:
+            for one in self._all():
+                await one.admin.close()
+            return
+        everyone = self._all()
+        try:
+            async with asyncio.timeout(drain):
+                await _each(_drain_to_nothing(one) for one in everyone)
+        except TimeoutError:
+            _log.info("drain time over", seconds=drain)
+        await _each(one.end() for one in everyone)
+        self._current, self._retiring = None, []
+
+    def _all(self) -> list[Generation]:
+        return [*self._retiring, *([self._current] if self._current is not None else [])]
+
+    async def _install(self, generation: Generation) -> None:
+        self._current = generation
+        self._server = XdsServer(generation.control_socket, self._converse)
+        await self._server.start()
+
+    async def _abandon(self) -> None:
+        server, self._server = self._server, None
+        current, self._current = self._current, None
+        if server is not None:
+            await server.stop()
+        if current is not None:
+            await current.discard()
+
+    async def _let_end(self, generation: Generation) -> None:
+        while generation.process.alive:
+            try:
+                if not generation.draining:
+                    await generation.drain()
+                if await generation.active_connections() == 0:
+                    break
+            except DataPlaneError as error:
+                _log.warning("old envoy does not answer", pid=generation.process.pid, reason=str(error))
+            await asyncio.sleep(_POLL_SECONDS)
+        await generation.end()
+        self._retiring.remove(generation)
+        _log.info("old envoy ended", pid=generation.process.pid)
+
+
+async def _drain_to_nothing(generation: Generation) -> None:
+    """Stop accepting and wait until no connection is left, or the process has ended."""
+    while generation.process.alive:
+        try:
+            if not generation.draining:
+                await generation.drain()
+            if await generation.active_connections() == 0:
+                return
+        except DataPlaneError as error:
+            _log.warning("envoy does not drain", pid=generation.process.pid, reason=str(error))
+        await asyncio.sleep(_DRAIN_POLL_SECONDS)
+
+
+async def _each(jobs: Iterable[Coroutine[None, None, None]]) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        for job in jobs:
+            tasks.create_task(job)

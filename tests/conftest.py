@@ -1,0 +1,54 @@
+"""Fixtures that every test may use, and what a failed test shows of the processes it started."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Generator, Iterator
+
+import pytest
+
+from support.instances import Instances
+from support.ports import Ports
+
+INSTANCES = pytest.StashKey[Instances]()
+WANTED_FILES = 16_384
+
+
+def pytest_configure() -> None:
+    """Allow as many open files as this user may have: a test opens thousands of connections."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = WANTED_FILES if hard == resource.RLIM_INFINITY else min(WANTED_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+@pytest.fixture
+def ports() -> Iterator[Ports]:
+    """Free ports that belong to this test."""
+    reserved = Ports()
+    yield reserved
+    reserved.release()
+
+
+@pytest.fixture
+def tidegate(request: pytest.FixtureRequest) -> Iterator[Instances]:
+    """Starts tidegate; at the end nothing of it runs any more, and it never showed a traceback."""
+    instances = Instances()
+    request.node.stash[INSTANCES] = instances
+    try:
+        yield instances
+        tracebacks = instances.tracebacks()
+        assert not tracebacks, f"a traceback is in {tracebacks}:\n{instances.report()}"
+    finally:
+        instances.close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add the logs of the instances to the report of a failed test."""
+    report = yield
+    if report.when == "call" and report.failed and INSTANCES in item.stash:
+        report.sections.extend(item.stash[INSTANCES].report())
+    return report

@@ -1,0 +1,248 @@
+"""`tidegate run` as a process of its own, with its data plane, for tests that use it as its users do.
+
+``Instances`` starts them and, at the end of a test, ends whatever is left: controllers and the Envoys that
+outlive them by design. What they wrote is kept for the report of a failed test.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from support.waiting import eventually
+from tidegate.admin.address import UnixAddress
+from tidegate.admin.client import AdminClient
+from tidegate.admin.view import ListenerView, State
+from tidegate.errors import InstanceError
+
+COMMAND = Path(sys.executable).with_name("tidegate")
+"""The installed command, as users call it."""
+
+START_SECONDS = 15.0
+REPORTED_CHARACTERS = 20_000
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Finished:
+    """What a command that ended by itself printed, and its exit status."""
+
+    status: int
+    output: str
+    errors: str
+
+    @property
+    def text(self) -> str:
+        """All it printed."""
+        return self.output + self.errors
+
+
+class Instance:
+    """One `tidegate run`. ``state_dir`` and ``log`` stay when it is started again as its successor."""
+
+    def __init__(self, process: subprocess.Popen[bytes], state_dir: Path, log: Path) -> None:
+        self.process = process
+        self.state_dir = state_dir
+        self.log = log
+        self._client = AdminClient(UnixAddress(str(state_dir / "admin.sock")))
+
+    @property
+    def pid(self) -> int:
+        """Of the controller."""
+        return self.process.pid
+
+    def text(self) -> str:
+        """All it has printed so far."""
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
+    async def state(self) -> State | None:
+        """What it says of itself; None while it does not answer. Fails the test when it has ended."""
+        try:
+            state = await asyncio.to_thread(self._client.state)
+        except InstanceError:
+            status = self.process.poll()
+            assert status is None, f"tidegate ended with {status}:\n{self.text()[-REPORTED_CHARACTERS:]}"
+            return None
+        return state if state.instance.pid == self.pid else None
+
+    async def get(self, path: str) -> str:
+        """A page of its admin API."""
+        return (await asyncio.to_thread(self._client.get, path)).decode()
+
+    async def wait(self, holds: Callable[[State], bool], *, what: str, within: float = 5.0) -> State:
+        """The first state that ``holds``, within so many seconds."""
+        state = await eventually(self.state, lambda state: state is not None and holds(state), what=what, within=within)
+        assert state is not None
+        return state
+
+    async def wait_ready(self, *, within: float = START_SECONDS) -> State:
+        """The state once the first configuration is applied."""
+        return await self.wait(lambda state: state.instance.ready, what="the instance is ready", within=within)
+
+    async def listener(self, name: str) -> ListenerView | None:
+        """One listener, by its name, of the state now."""
+        state = await self.state()
+        return next((entry for entry in state.listeners if entry.listener == name), None) if state else None
+
+    async def wait_listener(self, name: str, state: str, *, within: float = 5.0) -> ListenerView:
+        """A listener once it is in a state: Live, Pending, Failed or Rejected."""
+        found = await eventually(
+            lambda: self.listener(name),
+            lambda entry: entry is not None and entry.state == state,
+            what=f"listener {name} is {state}",
+            within=within,
+        )
+        assert found is not None
+        return found
+
+    async def object(self, kind: str, name: str) -> dict[str, Any]:
+        """An API object with its status, as the instance shows it now."""
+        state = await self.state()
+        assert state is not None
+        return find_object(state, kind, name)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to the controller."""
+        self.process.send_signal(number)
+
+    async def ended(self, *, within: float = 20.0) -> int:
+        """The exit status, once it has ended."""
+        return await asyncio.to_thread(self.process.wait, within)
+
+    async def kill(self) -> None:
+        """End the controller in the hard way; its Envoy stays."""
+        self.process.kill()
+        await self.ended()
+
+    def envoys(self) -> list[psutil.Process]:
+        """The Envoys that work from this instance's directory, those of earlier controllers included."""
+        return envoys_in(self.state_dir)
+
+
+class Instances:
+    """Starts commands for one test and leaves nothing behind."""
+
+    def __init__(self) -> None:
+        self._home = Path(tempfile.mkdtemp(prefix="tg", dir="/tmp"))  # Socket paths must be short.
+        self._instances: list[Instance] = []
+
+    def start(
+        self,
+        *arguments: str | Path,
+        state_dir: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> Instance:
+        """Start `tidegate run` with these arguments. The same ``state_dir`` makes it a successor."""
+        number = len(self._instances)
+        directory = state_dir or self._home / f"s{number}"
+        log = self._home / f"run{number}.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [COMMAND, "run", *map(str, arguments), "--state-dir", str(directory)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=self.environment(environment),
+                start_new_session=True,
+            )
+        instance = Instance(process, directory, log)
+        self._instances.append(instance)
+        return instance
+
+    async def run(self, *arguments: str | Path, within: float = 30.0, stdin: bytes = b"") -> Finished:
+        """Run another command of tidegate to its end."""
+        process = await asyncio.create_subprocess_exec(
+            COMMAND,
+            *map(str, arguments),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=self.environment(None),
+        )
+        try:
+            async with asyncio.timeout(within):
+                output, errors = await process.communicate(stdin)
+        except TimeoutError:
+            process.kill()
+            await process.communicate()
+            raise
+        assert process.returncode is not None
+        return Finished(status=process.returncode, output=output.decode(), errors=errors.decode())
+
+    def environment(self, more: Mapping[str, str] | None) -> dict[str, str]:
+        """The environment of the commands: default instance directories lie in the test's own place."""
+        return {**os.environ, "XDG_RUNTIME_DIR": str(self._home), "NO_COLOR": "1", "COLUMNS": "200", **(more or {})}
+
+    def report(self) -> list[tuple[str, str]]:
+        """What the instances and their Envoys wrote, newest part, under titles."""
+        logs = [(f"tidegate run, {entry.log.name}", entry.log) for entry in self._instances]
+        logs += [(f"Envoy, {path.relative_to(self._home)}", path) for path in sorted(self._home.rglob("envoy.log"))]
+        return [
+            (title, path.read_text(encoding="utf-8", errors="replace")[-REPORTED_CHARACTERS:])
+            for title, path in logs
+            if path.exists()
+        ]
+
+    def tracebacks(self) -> list[str]:
+        """The logs of instances that show a traceback: none ever should."""
+        return [entry.log.name for entry in self._instances if "Traceback (most recent" in entry.text()]
+
+    def close(self) -> None:
+        """End everything that was started, and remove what it left."""
+        for instance in self._instances:
+            if instance.process.poll() is None:
+                instance.process.kill()
+            instance.process.wait(10)
+        end_processes(envoys_in(self._home))
+        shutil.rmtree(self._home)
+
+
+def envoys_in(directory: Path) -> list[psutil.Process]:
+    """The Envoy processes that work in a directory or were started with paths in it."""
+    return [process for process in psutil.process_iter() if _is_envoy_in(process, directory)]
+
+
+def _is_envoy_in(process: psutil.Process, directory: Path) -> bool:
+    try:
+        if process.status() == psutil.STATUS_ZOMBIE or "envoy" not in process.name():
+            return False
+        return str(directory) in " ".join([process.cwd(), *process.cmdline()])
+    except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+        return False
+
+
+def end_processes(processes: Iterable[psutil.Process]) -> None:
+    """Kill processes and wait until they are gone."""
+    killed = list(processes)
+    for process in killed:
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+    psutil.wait_procs(killed, timeout=10)
+
+
+def find_object(state: State, kind: str, name: str) -> dict[str, Any]:
+    """An object of a state."""
+    for entry in state.objects:
+        if entry["kind"] == kind and entry["metadata"]["name"] == name:
+            return entry
+    raise AssertionError(f"no {kind} {name} among {[(o['kind'], o['metadata']['name']) for o in state.objects]}")
+
+
+def condition(conditions: Iterable[Mapping[str, Any]], kind: str) -> tuple[str, str]:
+    """Status and reason of a condition."""
+    for entry in conditions:
+        if entry["type"] == kind:
+            return entry["status"], entry["reason"]
+    raise AssertionError(f"no condition {kind}")
