@@ -66,16 +66,15 @@ def _items(place: Any) -> list[Any]:
 
 
 def _damage(draw: st.DrawFn, place: Any) -> None:
-    keys = list(place) if isinstance(place, dict) else list(range(len(place)))
-    key = draw(st.sampled_from(keys)) if keys else None
-    what = draw(st.sampled_from(("set", "remove", "double", "add")))
-    if what == "set" and keys:
-        place[key] = draw(values())
-    elif what == "remove" and keys:
-        del place[key]
-    elif what == "double" and keys and isinstance(place, list):
-        place.append(copy.deepcopy(place[key]))
+    keys: list[Any] = list(place) if isinstance(place, dict) else list(range(len(place)))
+    what = draw(st.sampled_from(("set", "remove", "double", "add"))) if keys else "add"
+    if what == "set":
+        place[draw(st.sampled_from(keys))] = draw(values())
+    elif what == "remove":
+        del place[draw(st.sampled_from(keys))]
     elif isinstance(place, dict):
         place[draw(KEYS)] = draw(values())
+    elif what == "double":
+        place.append(copy.deepcopy(draw(st.sampled_from(place))))
     else:
         place.append(draw(values()))

@@ -15,7 +15,9 @@ from tidegate.names import ObjectKey
 from tidegate.plan.types import PlanKey, PlanValue, Pool, Socket, Target, WeightedBackend
 
 
-def narrated(resources: Iterable[Resource], verdicts: Mapping[ObjectKey, Verdict], plan: Mapping[PlanKey, PlanValue]) -> str:
+def narrated(
+    resources: Iterable[Resource], verdicts: Mapping[ObjectKey, Verdict], plan: Mapping[PlanKey, PlanValue]
+) -> str:
     """Statuses and plan as stable YAML text; routes and Gateways without a status say so."""
     document: dict[str, Any] = {
         "statuses": {str(key): _status(verdicts[key]) for key in sorted(verdicts)},
@@ -55,8 +57,7 @@ def _status(verdict: Verdict) -> dict[str, Any]:
             assert len(fields["listeners"]) == len(status.listeners)
         case RouteStatus():
             fields["parents"] = [
-                {"ref": _compact(_reference(one.parent_ref)), **_conditions(one.conditions)}
-                for one in status.parents
+                {"ref": _compact(_reference(one.parent_ref)), **_conditions(one.conditions)} for one in status.parents
             ]
     return fields
 
@@ -107,5 +108,3 @@ def _share(backend: WeightedBackend) -> str:
 def _pool(pool: Pool) -> str:
     places = " ".join(f"{one.address}:{one.port}" for one in pool.endpoints) or "none"
     return f"{places} ({len(pool.endpoints)} of {pool.total})"
-
-

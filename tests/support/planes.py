@@ -14,9 +14,10 @@ from support.plans import Change, socket_key
 from support.waiting import eventually
 from tidegate.dataplanes.base import DataPlane
 from tidegate.names import SocketKey
-from tidegate.plan.outcome import AddressReport, Outcome, SocketReport
+from tidegate.plan.outcome import AddressReport, Failed, Live, Outcome, Pending, SocketReport
+from tidegate.plan.types import Socket
 
-O = TypeVar("O", bound=Outcome)
+O = TypeVar("O", bound=Pending | Live | Failed)
 
 
 class Serving:
@@ -63,28 +64,18 @@ class Serving:
         return found
 
     async def until_applied(self, *changes: Change, within: float = 10.0) -> None:
-        """Apply, and wait until every socket of the changes has left Pending at its revision."""
+        """Apply, and wait until every socket of the changes is Live or Failed at its new revision."""
         self.apply(*changes)
-        wanted = {
-            key: value.revision
-            for change in changes
-            for key, value in change.items()
-            if isinstance(key, SocketKey) and value is not None and hasattr(value, "revision")
-        }
+        sockets = [value for change in changes for value in change.values() if isinstance(value, Socket)]
 
-        async def probe() -> dict[SocketKey, str]:
-            return {key: getattr(self.outcomes.get(key), "revision", "") for key in wanted if not self._final(key)}
+        async def late() -> list[SocketKey]:
+            return [one.key for one in sockets if not self._settled(one)]
 
-        await eventually(
-            probe,
-            lambda late: not late and all(self.outcomes[key].revision == wanted[key] for key in wanted),
-            what="all sockets settled",
-            within=within,
-            every=0.005,
-        )
+        await eventually(late, lambda found: not found, what="all sockets settled", within=within, every=0.005)
 
-    def _final(self, key: SocketKey) -> bool:
-        return key in self.outcomes and type(self.outcomes[key]).__name__ != "Pending"
+    def _settled(self, wanted: Socket) -> bool:
+        outcome = self.outcomes.get(wanted.key)
+        return isinstance(outcome, Live | Failed) and outcome.revision == wanted.revision
 
 
 @asynccontextmanager

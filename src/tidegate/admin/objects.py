@@ -64,3 +64,14 @@ def select(
 def list_of(items: Sequence[ApiObject]) -> ApiObject:
     """The objects in one document, as ``kubectl get -o yaml`` prints several."""
     return {"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": ""}, "items": list(items)}
+
+
+def condition(conditions: Iterable[dict[str, Any]], kind: str) -> dict[str, Any] | None:
+    """The condition of a type, if it is there."""
+    return next((item for item in conditions if item.get("type") == kind), None)
+
+
+def refused_for(conditions: Iterable[dict[str, Any]], kind: str) -> str | None:
+    """The reason of a condition that is False; None when it is anything else."""
+    found = condition(conditions, kind)
+    return str(found["reason"]) if found is not None and found["status"] == "False" else None

@@ -12,8 +12,7 @@ from typing import Any
 
 import msgspec
 
-from tidegate.admin.objects import ApiObject, name_of, namespace_of
-from tidegate.cli.hints.inventory import condition
+from tidegate.admin.objects import ApiObject, condition, name_of, namespace_of
 from tidegate.model.kinds import Kind
 
 NONE = "<none>"

@@ -17,7 +17,7 @@ from tidegate.core.compile import CLAIMS, SOCKETS, TARGETS
 from tidegate.core.config import CoreConfig
 from tidegate.core.gateways import DECISIONS, LISTENER_DECISIONS, LISTENERS, LISTENERS_AT, LISTENERS_OF, STANDING
 from tidegate.core.incremental import Fault, Graph, Node, Update
-from tidegate.core.statuses import CLASS_STATUSES, GATEWAY_STATUSES, ROUTE_STATUSES, Verdict
+from tidegate.core.statuses import CLASS_STATUSES, GATEWAY_STATUSES, LISTENER_VERDICTS, ROUTE_STATUSES, Verdict
 from tidegate.model.kinds import Resource
 from tidegate.names import ObjectKey, TargetKey
 from tidegate.plan.outcome import AddressReport, Report
@@ -59,6 +59,7 @@ NODES: tuple[Node, ...] = (
     CLAIMS,
     TARGETS,
     SOCKETS,
+    LISTENER_VERDICTS,
     *STATUSES,
 )
 

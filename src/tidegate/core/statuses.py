@@ -22,7 +22,6 @@ from tidegate.core.attachment import (
 from tidegate.core.backends import BACKENDS, backend_key
 from tidegate.core.gateways import DECISIONS, LISTENERS, STANDING, ClassNotAccepted, class_rejection
 from tidegate.core.incremental import Unit, View
-from tidegate.core.listeners import ListenerDecision
 from tidegate.core.programmed import Programming, gateway_programming, listener_programming, usable_addresses
 from tidegate.core.reasons import ConditionType, Reason
 from tidegate.core.rejection import Rejection
@@ -76,6 +75,13 @@ def _judge_class(found: GatewayClass) -> GatewayClassStatus:
     )
 
 
+class ListenerVerdict(msgspec.Struct, frozen=True):
+    """What there is to say about one listener; apart, so that its change costs no other listener."""
+
+    status: ListenerStatus
+    programming: Programming
+
+
 def _gateway_status(view: View, key: ObjectKey) -> Verdict | None:
     gateway = view.get(GATEWAYS, key)
     assert gateway is not None
@@ -90,9 +96,10 @@ def _gateway_status(view: View, key: ObjectKey) -> Verdict | None:
     decision = view.get(DECISIONS, key)
     if decision is None:
         return None
-    programmings = [listener_programming(view, listener) for listener in decision.listeners]
+    verdicts = [view.get(LISTENER_VERDICTS, listener.key) for listener in decision.listeners]
+    listeners = [verdict for verdict in verdicts if verdict is not None]
     addresses, address_rejection = usable_addresses(view, decision)
-    programming = gateway_programming(decision, programmings, address_rejection)
+    programming = gateway_programming(decision, [one.programming for one in listeners], address_rejection)
     status = GatewayStatus(
         addresses=tuple(GatewayStatusAddress(value=address) for address in addresses),
         conditions=(
@@ -101,10 +108,7 @@ def _gateway_status(view: View, key: ObjectKey) -> Verdict | None:
                 ConditionType.PROGRAMMED, generation, programming.rejection, "the data plane serves this Gateway"
             ),
         ),
-        listeners=tuple(
-            _listener_status(view, generation, listener, programming)
-            for listener, programming in zip(decision.listeners, programmings, strict=True)
-        ),
+        listeners=tuple(one.status for one in listeners),
     )
     return Verdict(status, waiting=programming.waiting)
 
@@ -120,10 +124,14 @@ def _gateway_accepted(
     return conditions.met(ConditionType.ACCEPTED, generation, note or "all listeners are accepted")
 
 
-def _listener_status(
-    view: View, generation: int, listener: ListenerDecision, programming: Programming
-) -> ListenerStatus:
-    serving = view.get(SERVING, listener.key)
+def _listener_verdict(view: View, key: ListenerKey) -> ListenerVerdict:
+    gateway = view.get(GATEWAYS, key.owner)
+    listener = view.get(LISTENERS, key)
+    assert gateway is not None
+    assert listener is not None
+    generation = gateway.metadata.generation
+    programming = listener_programming(view, listener)
+    serving = view.get(SERVING, key)
     found = [
         conditions.judged(ConditionType.ACCEPTED, generation, listener.rejection, "the listener is valid"),
         conditions.judged(
@@ -135,12 +143,13 @@ def _listener_status(
     ]
     if listener.conflict and listener.rejection is not None:
         found.append(conditions.conflicted(generation, listener.rejection))
-    return ListenerStatus(
+    status = ListenerStatus(
         name=listener.spec.name,
         supported_kinds=listener.supported_kinds,
         attached_routes=serving.attached if serving is not None else 0,
         conditions=tuple(found),
     )
+    return ListenerVerdict(status, programming)
 
 
 def _route_status(view: View, key: ObjectKey) -> Verdict | None:
@@ -164,8 +173,8 @@ def _route_status(view: View, key: ObjectKey) -> Verdict | None:
 
 
 def _waits(view: View, key: ListenerKey) -> bool:
-    listener = view.get(LISTENERS, key)
-    return listener is not None and listener_programming(view, listener).waiting
+    verdict = view.get(LISTENER_VERDICTS, key)
+    return verdict is not None and verdict.programming.waiting
 
 
 def _route_accepted(route: Route, attachment: Attachment, won: set[ListenerKey]) -> Condition:
@@ -207,5 +216,6 @@ def _resolved_refs(view: View, key: ObjectKey, route: Route) -> tuple[Condition,
 
 
 CLASS_STATUSES: Unit[ObjectKey, Verdict] = Unit("class statuses", CLASSES, _class_status)
+LISTENER_VERDICTS: Unit[ListenerKey, ListenerVerdict] = Unit("listener verdicts", LISTENERS, _listener_verdict)
 GATEWAY_STATUSES: Unit[ObjectKey, Verdict] = Unit("gateway statuses", GATEWAYS, _gateway_status)
 ROUTE_STATUSES: Unit[ObjectKey, Verdict] = Unit("route statuses", ROUTES, _route_status)

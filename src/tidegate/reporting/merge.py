@@ -12,18 +12,15 @@ from collections.abc import Iterable
 import msgspec
 
 from tidegate.model.meta import Condition
-from tidegate.model.status import GatewayStatus, RouteStatus, Status
+from tidegate.model.status import GatewayStatus, ListenerStatus, RouteStatus, Status
 
 
 def merged(old: Status | None, new: Status, now: dt.datetime) -> Status:
     """``new`` with transition times; equal to ``old`` when nothing else changed."""
     match new:
         case GatewayStatus():
-            before = {one.name: one.conditions for one in old.listeners} if isinstance(old, GatewayStatus) else {}
-            listeners = tuple(
-                msgspec.structs.replace(one, conditions=_timed(before.get(one.name, ()), one.conditions, now))
-                for one in new.listeners
-            )
+            before = {one.name: one for one in old.listeners} if isinstance(old, GatewayStatus) else {}
+            listeners = tuple(_listener(before.get(one.name), one, now) for one in new.listeners)
             conditions = _timed(_conditions(old), new.conditions, now)
             return msgspec.structs.replace(new, conditions=conditions, listeners=listeners)
         case RouteStatus():
@@ -36,6 +33,11 @@ def merged(old: Status | None, new: Status, now: dt.datetime) -> Status:
             return RouteStatus(parents=parents)
         case _:
             return msgspec.structs.replace(new, conditions=_timed(_conditions(old), new.conditions, now))
+
+
+def _listener(old: ListenerStatus | None, new: ListenerStatus, now: dt.datetime) -> ListenerStatus:
+    conditions = _timed(old.conditions if old is not None else (), new.conditions, now)
+    return msgspec.structs.replace(new, conditions=conditions)
 
 
 def _conditions(status: Status | None) -> tuple[Condition, ...]:

@@ -41,9 +41,9 @@ def said(batch: Batch, severity: Severity = Severity.ERROR) -> list[str]:
 def test_the_first_load_holds_everything_with_complete_metadata(tmp_path: Path) -> None:
     """All objects in the order of the input, with generation, age and order."""
     (tmp_path / "b.yaml").write_text(route("first-name"))
-    (tmp_path / "a.yaml").write_text(file_of([route("z"), route("y")]))
+    (tmp_path / "a.yaml").write_text(file_of([route("z"), route("d")]))
     batch = files(tmp_path).load()
-    assert list(names(batch)) == ["z", "y", "first-name"]
+    assert list(names(batch)) == ["z", "d", "first-name"]
     metadata = [change.resource.metadata for change in batch.changes if change.resource]
     assert [(one.generation, one.order, one.namespace) for one in metadata] == [
         (1, 1, "default"), (1, 2, "default"), (1, 3, "default"),
@@ -85,10 +85,10 @@ def test_labels_change_an_object_without_a_new_generation(tmp_path: Path) -> Non
     a.write_text(route("a"))
     fileset = files(a)
     fileset.load()
-    a.write_text(route("a").replace("  name: a\n", "  name: a\n  labels: {x: y}\n"))
+    a.write_text(route("a").replace("  name: a\n", "  name: a\n  labels: {x: z}\n"))
     changed = names(fileset.load())["a"]
     assert changed is not None
-    assert (changed.metadata.labels, changed.metadata.generation) == ({"x": "y"}, 1)
+    assert (changed.metadata.labels, changed.metadata.generation) == ({"x": "z"}, 1)
 
 
 def test_a_refused_object_keeps_its_last_good_version(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_a_refused_object_keeps_its_last_good_version(tmp_path: Path) -> None:
     fileset = files(a)
     batch = fileset.load()
     assert list(names(batch)) == ["a"]
-    assert said(batch) == ["a.yaml:25: spec.rules[0].backendRefs[0].port: must be 1 to 65535, found 0"]
+    assert said(batch) == ["a.yaml:25: spec.rules[0].backendRefs[0].port: must be between 1 and 65535, found 0"]
 
     a.write_text(route("a", port=99999))
     batch = fileset.load()

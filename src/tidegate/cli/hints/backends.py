@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from tidegate.admin.objects import ApiObject, group_of, namespace_of
+from tidegate.admin.objects import ApiObject, group_of, namespace_of, refused_for
 from tidegate.admin.view import ListenerView
-from tidegate.cli.hints.inventory import Hint, Inventory, did_you_mean, listing, refused_for, title
+from tidegate.cli.hints.inventory import Hint, Inventory, did_you_mean, listing, title
 from tidegate.model.corev1 import SERVICE_NAME_LABEL
 
 _EXAMPLE_ADDRESS = "127.0.0.1:7001"

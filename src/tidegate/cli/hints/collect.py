@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tidegate.admin.objects import ApiObject, namespace_of, path_of
+from tidegate.admin.objects import ApiObject, condition, namespace_of, path_of
 from tidegate.admin.view import ListenerView, State
 from tidegate.cli.hints.backends import GrantTable, backend_hints, endpoint_hints
-from tidegate.cli.hints.inventory import Hint, Inventory, condition, listing, title
+from tidegate.cli.hints.inventory import Hint, Inventory, listing, title
 from tidegate.cli.hints.parents import class_hints, parent_conditions, parent_hints
 
 

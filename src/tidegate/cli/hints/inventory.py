@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
 import msgspec
 
@@ -85,14 +84,3 @@ def listing(words: Sequence[object], limit: int = 6) -> str:
     if len(words) > limit:
         return f"{', '.join(shown)} and {len(words) - limit} more"
     return " and ".join([", ".join(shown[:-1]), shown[-1]]) if len(shown) > 1 else "".join(shown)
-
-
-def condition(conditions: Iterable[dict[str, Any]], kind: str) -> dict[str, Any] | None:
-    """The condition of a type, if it is there."""
-    return next((item for item in conditions if item.get("type") == kind), None)
-
-
-def refused_for(conditions: Iterable[dict[str, Any]], kind: str) -> str | None:
-    """The reason of a condition that is False; None when it is anything else."""
-    found = condition(conditions, kind)
-    return str(found["reason"]) if found is not None and found["status"] == "False" else None

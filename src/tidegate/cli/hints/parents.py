@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tidegate.admin.objects import ApiObject, group_of, namespace_of, path_of
-from tidegate.cli.hints.inventory import Hint, Inventory, did_you_mean, listing, nearest, refused_for, title
+from tidegate.admin.objects import ApiObject, group_of, namespace_of, path_of, refused_for
+from tidegate.cli.hints.inventory import Hint, Inventory, did_you_mean, listing, nearest, title
 from tidegate.names import GATEWAY_GROUP
 
 

@@ -24,8 +24,11 @@ _PRINTABLE_INT = 10**30
 
 
 class FieldProblem(msgspec.Struct, frozen=True):
-    """One thing to say about one field. ``keys`` leads to it from the top of the document; an empty
-    ``keys`` means the document as a whole. ``message`` is complete for a person.
+    """One thing to say about one field.
+
+    ``keys`` leads to it from the top of the document, with mapping keys as text, as in JSON; the last may
+    be missing there, when that is the problem. Empty ``keys`` mean the document as a whole. ``message`` is
+    complete for a person.
     """
 
     keys: Keys

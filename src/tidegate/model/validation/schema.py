@@ -34,7 +34,10 @@ class ListNode(msgspec.Struct, frozen=True, kw_only=True):
     def read(self, value: object, keys: Keys, walk: Walk) -> tuple[object, ...] | Unsound:
         """The entries, if all are sound."""
         items = self.items(value, keys, walk)
-        if items is UNSOUND or len(items) != len(value):  # type: ignore[arg-type]  # A list, or it were unsound.
+        if items is UNSOUND:
+            return UNSOUND
+        assert isinstance(value, list | tuple)
+        if len(items) != len(value):
             return UNSOUND
         return tuple(item for _, item in items)
 

@@ -71,6 +71,14 @@ def test_unknown_fields_are_warned_of() -> None:
     ]
 
 
+def test_a_flood_of_unknown_fields_is_counted() -> None:
+    """Beyond the limit unknown fields are only counted, without looking for what was meant."""
+    _, walk = reading({"boxName": "b", **{f"item{number}": 1 for number in range(20_000)}})
+    warnings = walk.warnings.frozen()
+    assert len(warnings) == 101
+    assert str(warnings[-1]) == "and 19900 more"
+
+
 def test_the_experimental_channel_has_more_fields() -> None:
     """In the experimental channel the field is read and checked."""
     box, walk = reading({"boxName": "b", "trial": "x"}, experimental=True)
@@ -164,7 +172,7 @@ def test_rules_apply_to_structs_that_are_there_by_default() -> None:
 
 
 class Odd(ApiStruct, frozen=True, kw_only=True):
-    value: int | bool = 1
+    value: PortNumber | bool = 1
 
 
 class Unbounded(ApiStruct, frozen=True, kw_only=True):

@@ -1,0 +1,271 @@
+"""Who else listens on our TCP ports.
+
+In: the sockets that we serve or want to serve, and the process ids of our Envoy generations. Out: for
+each socket that a foreign process listens on, who that is. What follows from it (statuses, retries)
+is left to the plane.
+
+Why it is needed: Envoy binds with SO_REUSEPORT, so another process of the same user that does so too
+shares the port without any error and takes a part of the connections. A failed bind, on the other
+hand, is told by Envoy but without the holder's name.
+
+Linux: the kernel's table of TCP sockets says which listen on a port, ``/proc/PID/fd`` which of them
+are ours. The table lists listening sockets first, so reading stops at the first other one and the
+cost depends on neither the number of connections nor that of processes. Only when a foreign socket
+was found are all processes searched for its holder's name.
+
+Elsewhere: a bind with SO_REUSEADDR alone, only for sockets that none of our processes holds, since
+such a probe cannot tell our own sockets from foreign ones. An intruder on a port that we hold already
+is therefore noticed on Linux only.
+
+Not visible in either way: a socket that is bound but does not listen, which takes no connections.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import ipaddress
+import os
+import pwd
+import socket
+import sys
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+import psutil
+
+from tidegate.names import WILDCARD_ADDRESS
+
+SocketAddress = tuple[str, int]
+"""An IP address in text form, or ``WILDCARD_ADDRESS``, and a port."""
+
+_PROC = Path("/proc")
+_STATE_LISTEN = b"0A"
+_TABLE_COLUMN_ADDRESS, _TABLE_COLUMN_STATE, _TABLE_COLUMN_UID, _TABLE_COLUMN_INODE = 1, 3, 7, 9
+
+
+class Holder(msgspec.Struct, frozen=True, kw_only=True):
+    """Who listens on a port: ``description`` is for people, ``pid`` None when it may not be known."""
+
+    description: str
+    pid: int | None
+
+
+class _ListenSocket(msgspec.Struct, frozen=True):
+    address: str
+    port: int
+    uid: int
+    inode: int
+
+
+def foreign_listeners(sockets: Collection[SocketAddress], own_pids: Collection[int]) -> Mapping[SocketAddress, Holder]:
+    """The foreign process that listens on each of ``sockets``; sockets without one are absent.
+
+    ``own_pids`` are our Envoy processes of every generation; ids of processes that ended do no harm.
+    A foreign socket counts when its address overlaps ours: a wildcard overlaps every address, an IPv4
+    address its IPv6-mapped form, and ``::`` also IPv4 (whether it is limited to IPv6 cannot be seen).
+
+    Blocks for some milliseconds (30 with 10,000 sockets of ours), so call it in a thread.
+    """
+    if not sockets:
+        return {}
+    if sys.platform == "linux":
+        return _listed(sockets, own_pids)
+    return _probed(sockets, own_pids)
+
+
+def _listed(sockets: Collection[SocketAddress], own_pids: Collection[int]) -> dict[SocketAddress, Holder]:
+    """The answer from the kernel's table. Who is suspected must be there in two looks, because one of our own
+    sockets may be closed between reading the table and reading our descriptors.
+    """
+    ports = {port for _, port in sockets}
+    suspects = _foreign(ports, own_pids)
+    if suspects:
+        again = {entry.inode for entry in _foreign(ports, own_pids)}
+        suspects = [entry for entry in suspects if entry.inode in again]
+    by_port: dict[int, list[_ListenSocket]] = {}
+    for entry in suspects:
+        by_port.setdefault(entry.port, []).append(entry)
+    found: dict[SocketAddress, _ListenSocket] = {}
+    for address, port in sockets:
+        for entry in by_port.get(port, ()):
+            if _overlap(address, entry.address):
+                found[address, port] = entry
+                break
+    if not found:
+        return {}
+    holders = _holders(set(found.values()), own_pids)
+    return {key: holders[entry.inode] for key, entry in found.items()}
+
+
+def _foreign(ports: Collection[int], own_pids: Collection[int]) -> list[_ListenSocket]:
+    """The LISTEN sockets on ``ports`` that are not ours, at this moment."""
+    entries = [entry for table in ("tcp", "tcp6") for entry in _read_table(_PROC / "net" / table, ports)]
+    if not entries:
+        return []
+    own_inodes: set[int] = set()
+    unreadable_uids: set[int] = set()
+    for pid in own_pids:
+        try:
+            own_inodes.update(_socket_inodes(pid))
+        except PermissionError:
+            # A binary with file capabilities hides its descriptors: everything of its user may be ours.
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                unreadable_uids.add(psutil.Process(pid).uids().effective)
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return [entry for entry in entries if entry.inode not in own_inodes and entry.uid not in unreadable_uids]
+
+
+def _read_table(path: Path, ports: Collection[int]) -> Iterator[_ListenSocket]:
+    """The LISTEN sockets on ``ports`` of one table. No IPv6 table: the kernel has no IPv6."""
+    wanted = {f"{port:04X}".encode() for port in ports}
+    try:
+        table = path.open("rb", buffering=65536)
+    except FileNotFoundError:
+        return
+    with table:
+        next(table, None)
+        for line in table:
+            columns = line.split()
+            if columns[_TABLE_COLUMN_STATE] != _STATE_LISTEN:
+                return
+            address, _, port = columns[_TABLE_COLUMN_ADDRESS].rpartition(b":")
+            inode = int(columns[_TABLE_COLUMN_INODE])
+            if port in wanted and inode:
+                yield _ListenSocket(
+                    _parse_address(address.decode()), int(port, 16), int(columns[_TABLE_COLUMN_UID]), inode
+                )
+
+
+def _parse_address(text: str) -> str:
+    """An address of the kernel's table: 32-bit words in the byte order of the host, in hexadecimal."""
+    words = (int(text[start : start + 8], 16) for start in range(0, len(text), 8))
+    return str(ipaddress.ip_address(b"".join(word.to_bytes(4, sys.byteorder) for word in words)))
+
+
+def _socket_inodes(pid: int) -> Iterator[int]:
+    """The inodes of the sockets that a process holds. Raises OSError when it ended or may not be looked into."""
+    directory = os.open(_PROC / str(pid) / "fd", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for name in os.listdir(directory):  # noqa: PTH208 - relative to a descriptor, half the time of paths
+            try:
+                link = os.readlink(name, dir_fd=directory)
+            except FileNotFoundError:
+                continue  # Closed meanwhile.
+            if link.startswith("socket:["):
+                yield int(link[8:-1])
+    finally:
+        os.close(directory)
+
+
+def _overlap(ours: str, theirs: str) -> bool:
+    """Whether a connection to one address could go to a socket that listens on the other."""
+    if ours == WILDCARD_ADDRESS:
+        return True
+    own, foreign = _plain(ours), _plain(theirs)
+    if own == foreign:
+        return True
+    if own.version == foreign.version:
+        return own.is_unspecified or foreign.is_unspecified
+    six = own if own.version == 6 else foreign
+    return six.is_unspecified
+
+
+def _plain(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """The address, an IPv4-mapped one as the IPv4 address that it is."""
+    address = ipaddress.ip_address(text)
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
+
+
+def _holders(entries: Iterable[_ListenSocket], own_pids: Collection[int]) -> dict[int, Holder]:
+    """Per inode who holds it. Looks at every process of the machine, so only once something is wrong."""
+    holders = {entry.inode: Holder(description=_user(entry.uid), pid=None) for entry in entries}
+    missing = set(holders)
+    for pid in psutil.pids():
+        if not missing:
+            break
+        if pid in own_pids:
+            continue
+        try:
+            held = missing.intersection(_socket_inodes(pid))
+        except (FileNotFoundError, PermissionError, ProcessLookupError):
+            continue  # Ended meanwhile, or not ours to look into: the user's name has to do.
+        for inode in held:
+            holders[inode] = _describe(pid, holders[inode])
+        missing -= held
+    return holders
+
+
+def _describe(pid: int, otherwise: Holder) -> Holder:
+    """The process by its name, or ``otherwise`` when it ended meanwhile."""
+    try:
+        return Holder(description=f"{psutil.Process(pid).name()} (pid {pid})", pid=pid)
+    except psutil.Error:
+        return otherwise
+
+
+def _user(uid: int) -> str:
+    try:
+        return f"a process of user {pwd.getpwuid(uid).pw_name}"
+    except KeyError:
+        return f"a process of user id {uid}"
+
+
+def _probed(sockets: Collection[SocketAddress], own_pids: Collection[int]) -> dict[SocketAddress, Holder]:
+    """The answer from attempts to bind, for systems without the kernel's table."""
+    held = {address for pid in own_pids for address in _listening(pid)}
+    free_to_probe = [
+        (address, port)
+        for address, port in sockets
+        if not any(port == own_port and _overlap(address, own) for own, own_port in held)
+    ]
+    return {key: _find_holder(key, own_pids) for key in free_to_probe if _is_taken(*key)}
+
+
+def _listening(pid: int) -> list[SocketAddress]:
+    """Where a process listens; empty when it ended or may not be looked into."""
+    try:
+        connections = psutil.Process(pid).net_connections(kind="tcp")
+    except psutil.Error:
+        return []
+    return [
+        (connection.laddr.ip if connection.laddr.ip != "*" else "::", connection.laddr.port)
+        for connection in connections
+        if connection.status == psutil.CONN_LISTEN
+    ]
+
+
+def _is_taken(address: str, port: int) -> bool:
+    """Whether a socket without SO_REUSEPORT cannot be bound because another one is there."""
+    addresses = ("0.0.0.0", "::") if address == WILDCARD_ADDRESS else (address,)  # noqa: S104 - asked for by the user
+    for candidate in addresses:
+        family = socket.AF_INET6 if ":" in candidate else socket.AF_INET
+        try:
+            probe = socket.socket(family, socket.SOCK_STREAM)
+        except OSError:
+            continue  # This family does not exist here.
+        with probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            try:
+                probe.bind((candidate, port))
+            except OSError as error:
+                # Any other reason (no such address, no permission) is told by the data plane's own bind.
+                if error.errno == errno.EADDRINUSE:
+                    return True
+    return False
+
+
+def _find_holder(key: SocketAddress, own_pids: Collection[int]) -> Holder:
+    """Who listens on a port that could not be bound, as far as this user may see."""
+    address, port = key
+    for pid in psutil.pids():
+        if pid in own_pids:
+            continue
+        if any(port == other_port and _overlap(address, other) for other, other_port in _listening(pid)):
+            return _describe(pid, Holder(description="another process", pid=None))
+    return Holder(description="another process", pid=None)
