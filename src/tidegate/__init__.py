@@ -6,6 +6,7 @@ used, so that a part of the package can be used without all of it.
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING
 
 from tidegate._version import __version__

@@ -46,7 +46,7 @@ class AccessLogFormat(enum.Enum):
 
 
 class AccessLog(msgspec.Struct, frozen=True):
-    """``path`` None writes to standard output."""
+    """``path`` None: the file ``access.log`` in the state directory."""
 
     format: AccessLogFormat = AccessLogFormat.OFF
     path: Path | None = None

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from support.narration import narrated
 from support.resources import World, socket_key
 from tidegate.plan.outcome import Failed, FailureReason

@@ -133,7 +133,7 @@ async def test_two_hundred_connections_survive_a_hundred_changes(ports: Ports) -
                 await _change(envoy, dice, port, others, addresses)
                 if step % 10 == 9:
                     await present.check()
-            await envoy.until_applied(forward(port, "c", route="last"))
+            await envoy.until_applied(pools, forward(port, "c", route="last"))
             assert (await ask_many(port, 50)).served == {"c": 50}
             await present.check()
             assert not present.broken

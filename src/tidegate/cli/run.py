@@ -14,14 +14,7 @@ from tidegate.cli import options
 from tidegate.cli.options import LogFormat
 from tidegate.cli.signals import Wishes, run_until_signalled
 from tidegate.names import CONTROLLER_NAME
-from tidegate.settings import (
-    DEFAULT_NAME,
-    AccessLogFormat,
-    OnExit,
-    RunSettings,
-    parse_access_log,
-    parse_duration,
-)
+from tidegate.settings import DEFAULT_NAME, OnExit, RunSettings, parse_access_log, parse_duration
 
 HELP = """Forward traffic as the manifests say, and follow their changes.
 
@@ -57,7 +50,7 @@ def run(
         LogFormat | None, typer.Option(help="Structured logs instead of the live view.", show_default=False)
     ] = None,
     access_log: Annotated[
-        str, typer.Option(metavar="off|text|json[=PATH]", help="One line per connection, to standard output or PATH.")
+        str, typer.Option(metavar="off|text|json[=PATH]", help="One line per connection, to access.log in the state directory or PATH.")
     ] = "off",
     controller_name: options.ControllerName = CONTROLLER_NAME,
     envoy: Annotated[
@@ -86,8 +79,7 @@ def run_instance(settings: RunSettings, log_format: LogFormat | None) -> int:
     """Run with the live view where it makes sense, else with logs; returns the exit status."""
     from tidegate.telemetry import logs
 
-    to_stdout = settings.access_log.format is not AccessLogFormat.OFF and settings.access_log.path is None
-    if log_format is None and not to_stdout and sys.stdout.isatty() and sys.stderr.isatty():
+    if log_format is None and sys.stdout.isatty() and sys.stderr.isatty():
         return _run_with_console(settings)
     logs.log_to_stream(json=log_format is LogFormat.JSON)
     return run_until_signalled(lambda wishes: _serve(settings, wishes, None))

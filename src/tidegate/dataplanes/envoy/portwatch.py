@@ -59,7 +59,8 @@ def _holders(keys: Collection[SocketKey], own_pids: Collection[int]) -> dict[Soc
     if not keys:
         return {}
     found = ports.foreign_listeners([(key.address, key.port) for key in keys], own_pids)
-    return {key: _message(key.port, found[key.port].description) for key in keys if key.port in found}
+    holders = ((key, found.get((key.address, key.port))) for key in keys)
+    return {key: _message(key.port, holder.description) for key, holder in holders if holder is not None}
 
 
 def _message(port: int, holder: str) -> str:

@@ -1,0 +1,66 @@
+"""The command line's entry: all commands, and the way each of them ends."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from tidegate._version import __version__
+from tidegate.cli import check, demo, get, run, status
+from tidegate.cli.failures import guarded
+
+HELP = """Layer 4 Kubernetes Gateway API on an embedded Envoy, from laptop to cluster.
+
+Examples:
+
+\b
+  tidegate demo
+  tidegate run gateway.yaml --backend my-service:6000=127.0.0.1:7001
+  tidegate check gateway.yaml
+  tidegate status
+  tidegate get tcproutes -o yaml
+"""
+
+app = typer.Typer(
+    name="tidegate",
+    help=HELP,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001  The signature that typer calls.
+    if wanted:
+        typer.echo(f"tidegate {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _global_options(
+    version: Annotated[  # noqa: ARG001  Its callback does the work.
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and end.")
+    ] = False,
+) -> None:
+    pass
+
+
+_COMMANDS: tuple[tuple[str, Callable[..., Any], str], ...] = (
+    ("run", run.run, run.HELP),
+    ("check", check.check, check.HELP),
+    ("status", status.status, status.HELP),
+    ("get", get.get, get.HELP),
+    ("demo", demo.demo, demo.HELP),
+)
+
+for _name, _command, _help in _COMMANDS:
+    app.command(_name, help=_help)(_command)
+
+
+def main() -> None:
+    """The console script ``tidegate``."""
+    sys.exit(guarded(app))

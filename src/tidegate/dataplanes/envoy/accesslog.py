@@ -1,0 +1,185 @@
+"""The access log: one line per connection, written by Envoy itself at the connection's end.
+
+In: what to write and where, and whose connections they are. Out: access loggers for ``tcp_proxy``, which
+travel by ECDS, so that switching the log on or off closes nothing. Relaying and rotating the file is left
+to ``logtail``, counting to ``stats``.
+
+Fields, in this order (text: ``key=value`` after the time; JSON: keys, numbers as numbers, unknown is null):
+
+========== ===========================================================================================
+time       when the connection was accepted, RFC 3339 with milliseconds, UTC
+listener   ``namespace/gateway/listener``
+route      ``namespace/name`` of the route; unknown when the listener has none
+client     address and port of the client
+backend    label of the chosen backend, or ``refused``; unknown when none was chosen
+endpoint   address and port of the chosen endpoint; unknown when refused
+received   bytes from the client
+sent       bytes to the client
+duration   milliseconds from accept to end (``duration_ms``)
+ended      why it ended, see below
+detail     the system's words for a failed connection attempt, else Envoy's for an end it decided
+========== ===========================================================================================
+
+``ended`` is one of these; the words in capitals come from Envoy as they are:
+
+================== ===================================================================================
+``refused``        the share of a backend that is missing or has no endpoint
+``connect_failed`` the endpoint did not accept the connection, ``detail`` says why (timeout: nothing)
+``no_backend``     there was nothing to connect to
+``backend_reset``  the backend reset the connection
+``time_limit``     the longest permitted duration was reached
+``overloaded``     a limit of connections was reached
+``ended_by_gateway`` idle for longer than permitted, or Envoy ended: ``detail`` says which
+``Normal``         client and backend closed it; Envoy does not tell who was first
+``RemoteReset``    the client reset the connection
+================== ===================================================================================
+
+A connection that a limit of the whole process turns away never reaches a route and has no line.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from envoy.config.accesslog.v3 import accesslog_pb2
+from envoy.config.core.v3 import base_pb2, substitution_format_string_pb2
+from envoy.data.accesslog.v3 import accesslog_pb2 as accesslog_data_pb2
+from envoy.extensions.access_loggers.file.v3 import file_pb2
+from google.protobuf import any_pb2, struct_pb2
+
+METADATA_NAMESPACE = "tidegate"
+"""Where endpoints carry what the access log and the counters say about them."""
+
+KEY_BACKEND = "backend"
+"""Metadata of every endpoint: the label of its backend; of the refusing endpoint: ``REFUSED``."""
+
+KEY_ENDED = "ended"
+"""Metadata of the refusing endpoint alone: why its connections end, ``REFUSED``."""
+
+KEY_REFUSED = "refused"
+"""Metadata of the refusing endpoint alone: 1, by which each connection raises the counter of refusals."""
+
+REFUSED = "refused"
+
+# The bits of response.flags are those of Envoy's CoreResponseFlag, in the order of precedence here.
+_FLAG_WORDS: tuple[tuple[int, str], ...] = (
+    (1 << 5, "connect_failed"),  # UpstreamConnectionFailure
+    (1 << 7, "overloaded"),  # UpstreamOverflow
+    (1 << 1, "no_backend"),  # NoHealthyUpstream
+    (1 << 24, "no_backend"),  # NoClusterFound
+    (1 << 4, "backend_reset"),  # UpstreamRemoteReset
+    (1 << 22, "time_limit"),  # DurationTimeout
+)
+
+# An expression that reads an attribute which a TCP connection does not have has no value at all, and then the
+# next alternative counts; a null would be written as a word.
+_NO_VALUE = "connection.termination_details"
+
+_FILE_LOG = "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog"
+
+
+class AccessLogOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """``path`` is the file that Envoy appends to; with ``format`` off it is not touched."""
+
+    format: Literal["off", "text", "json"]
+    path: Path
+
+
+def access_log(options: AccessLogOptions, *, listener: str, route: str) -> list[accesslog_pb2.AccessLog]:
+    """The loggers of the connections of one listener and route; none when the log is off.
+
+    ``listener`` and ``route`` are written as they are; ``route`` is empty when there is none.
+    """
+    if options.format == "off":
+        return []
+    values = _values(listener, route)
+    log_format = _json(values) if options.format == "json" else _text(values)
+    config = file_pb2.FileAccessLog(path=str(options.path), log_format=log_format)
+    only_ends = accesslog_pb2.AccessLogFilter(
+        log_type_filter=accesslog_pb2.LogTypeFilter(types=[accesslog_data_pb2.AccessLogType.TcpConnectionEnd])
+    )
+    return [
+        accesslog_pb2.AccessLog(
+            name="file",
+            filter=only_ends,
+            typed_config=any_pb2.Any(type_url=_FILE_LOG, value=config.SerializeToString(deterministic=True)),
+        )
+    ]
+
+
+def backend_metadata(label: str) -> base_pb2.Metadata:
+    """What the endpoints of the backend ``label`` carry."""
+    return _metadata({KEY_BACKEND: struct_pb2.Value(string_value=label)})
+
+
+def refusing_metadata() -> base_pb2.Metadata:
+    """What the refusing endpoint carries."""
+    word = struct_pb2.Value(string_value=REFUSED)
+    return _metadata({KEY_BACKEND: word, KEY_ENDED: word, KEY_REFUSED: struct_pb2.Value(number_value=1)})
+
+
+def _metadata(fields: Mapping[str, struct_pb2.Value]) -> base_pb2.Metadata:
+    return base_pb2.Metadata(filter_metadata={METADATA_NAMESPACE: struct_pb2.Struct(fields=fields)})
+
+
+def _values(listener: str, route: str) -> dict[str, str]:
+    """Key to format string of each field, in the order of the line."""
+    return {
+        "time": "%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%",
+        "listener": _literal(listener),
+        "route": _literal(route),
+        "client": "%DOWNSTREAM_REMOTE_ADDRESS%",
+        "backend": f"%UPSTREAM_METADATA({METADATA_NAMESPACE}:{KEY_BACKEND})%",
+        # The refusing endpoint has a path and no port, so there is no value for it and its path stays private.
+        "endpoint": "%CEL(upstream.port > 0 ? upstream.address : '')%",
+        "received": "%BYTES_RECEIVED%",
+        "sent": "%BYTES_SENT%",
+        "duration_ms": "%DURATION%",
+        "ended": _first_of(
+            ("UPSTREAM_METADATA", f"{METADATA_NAMESPACE}:{KEY_ENDED}"),
+            ("CEL", _flag_words()),
+            ("DOWNSTREAM_DETECTED_CLOSE_TYPE", None),
+        ),
+        "detail": _first_of(("UPSTREAM_TRANSPORT_FAILURE_REASON", None), ("DOWNSTREAM_LOCAL_CLOSE_REASON", None)),
+    }
+
+
+def _flag_words() -> str:
+    """An expression that gives the word for the first flag that is set, and no value when none is."""
+    expression = _NO_VALUE
+    for flag, word in reversed(_FLAG_WORDS):
+        expression = f"(response.flags / {flag}) % 2 == 1 ? '{word}' : ({expression})"
+    return expression
+
+
+def _first_of(*operators: tuple[str, str | None]) -> str:
+    """A format string for the first of these operators that has a value."""
+    alternatives = [
+        command if argument is None else {"command": command, "param": argument} for command, argument in operators
+    ]
+    return f"%COALESCE({json.dumps({'operators': alternatives})})%"
+
+
+def _literal(text: str) -> str:
+    """``text`` as a format string that prints it."""
+    return text.replace("%", "%%")
+
+
+def _json(values: Mapping[str, str]) -> substitution_format_string_pb2.SubstitutionFormatString:
+    fields = {
+        key: struct_pb2.Value(string_value=value) if value else struct_pb2.Value(null_value=struct_pb2.NULL_VALUE)
+        for key, value in values.items()
+    }
+    return substitution_format_string_pb2.SubstitutionFormatString(json_format=struct_pb2.Struct(fields=fields))
+
+
+def _text(values: Mapping[str, str]) -> substitution_format_string_pb2.SubstitutionFormatString:
+    # Only the detail can hold spaces, so it is last.
+    pairs = [value if key == "time" else f"{key}={value or '-'}" for key, value in values.items()]
+    return substitution_format_string_pb2.SubstitutionFormatString(
+        text_format_source=base_pb2.DataSource(inline_string=" ".join(pairs) + "\n")
+    )
