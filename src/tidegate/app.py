@@ -262,7 +262,7 @@ class _Running:
             problems = list(_problems(status)) if status is not None else []
             well += status is not None and not problems
             for where, condition in problems:
-                log = self._log.info if condition.reason == Reason.PENDING else self._log.warning
+                log = self._log.debug if condition.reason == Reason.PENDING else self._log.warning
                 log(
                     "not in force" if condition.type != ConditionType.RESOLVED_REFS else "references do not resolve",
                     object=str(key),

@@ -140,9 +140,7 @@ async def test_two_hundred_connections_survive_a_hundred_changes(ports: Ports) -
             assert present.backends.total() == 200
 
 
-async def _change(
-    envoy: Serving, dice: random.Random, port: int, others: list[int], addresses: dict[str, int]
-) -> None:
+async def _change(envoy: Serving, dice: random.Random, port: int, others: list[int], addresses: dict[str, int]) -> None:
     names = list(addresses)
     match dice.randrange(5):
         case 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import time
 
@@ -19,9 +20,7 @@ from tidegate.plan.outcome import Failed, FailureReason, Live
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows who shares a port")
 
 
-@pytest.mark.parametrize(
-    "share", [False, pytest.param(True, marks=linux)], ids=["alone", "shared"]
-)
+@pytest.mark.parametrize("share", [False, pytest.param(True, marks=linux)], ids=["alone", "shared"])
 async def test_port_held_before_start(ports: Ports, share: bool) -> None:
     """Failed within a second naming port and holder, the other listener serves; Live when the port is free."""
     held, free = ports.reserve(), ports.reserve()
@@ -38,6 +37,21 @@ async def test_port_held_before_start(ports: Ports, share: bool) -> None:
             assert await who_serves(free) == "a"
         await envoy.until(held, Live, within=5)
         assert (await ask_many(held, 20)).served == {"a": 20}
+
+
+async def test_bind_failure_is_retried(ports: Ports) -> None:
+    """A port that is bound but not listened on fails in Envoy itself; it serves soon after it becomes free."""
+    port, other = ports.reserve(), ports.reserve()
+    async with Backend("a") as a, serving_envoy() as envoy:
+        with socket.socket() as holder:
+            holder.bind(("127.0.0.1", port))
+            envoy.apply(pool("a", a.port), forward(port, "a"), forward(other, "a"))
+            failed = await envoy.until(port, Failed)
+            assert failed.reason is FailureReason.PORT_UNAVAILABLE
+            assert str(port) in failed.message
+            await envoy.until(other, Live)
+        await envoy.until(port, Live, within=8)
+        assert await who_serves(port) == "a"
 
 
 @linux

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.backends import Backend, EndsFirst, Speak, answer_after_end, echo
+from support.backends import Backend, EndsFirst, answer_after_end, echo
 from support.clients import Conversation, connection, crowd
 from support.instances import Instance, Instances
 from support.manifests import backend, gateway, listener, parent, tcproute, write

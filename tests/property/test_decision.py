@@ -70,12 +70,16 @@ def take(world: World, step: Step) -> None:
 
 
 @PROPERTY
-@given(BATCHES, st.lists(MOODS, min_size=6, max_size=6))
-def test_incremental_is_as_computed_anew(batches: list[list[Step]], moods: list[list[str]]) -> None:
+@given(INPUTS, BATCHES, st.lists(MOODS, min_size=6, max_size=6))
+def test_incremental_is_as_computed_anew(
+    inputs: dict[ObjectKey, Resource], batches: list[list[Step]], moods: list[list[str]]
+) -> None:
     """After any history, with any reports in between, plan and statuses are those of the final input."""
-    world, said = World(), {}
+    world = World()
+    said: dict[SocketKey, Outcome | None] = {}
     report = AddressReport(scope="standalone", addresses=("192.0.2.1",))
-    for batch, mood in zip(batches, moods, strict=False):
+    first: list[Step] = [*inputs.values()]
+    for batch, mood in zip([first, *batches], moods, strict=False):
         for step in batch:
             take(world, step)
         world.decide()
@@ -232,12 +236,14 @@ def test_statuses_are_well_formed(inputs: dict[ObjectKey, Resource], moods: list
 
 
 def _condition_lists(status: GatewayClassStatus | GatewayStatus | RouteStatus) -> Iterator[tuple[Condition, ...]]:
-    if not isinstance(status, RouteStatus):
-        yield status.conditions
-    parts = status.parents if isinstance(status, RouteStatus) else ()
-    listeners = status.listeners if isinstance(status, GatewayStatus) else ()
-    for part in (*parts, *listeners):
-        yield part.conditions
+    match status:
+        case GatewayClassStatus():
+            yield status.conditions
+        case GatewayStatus():
+            yield status.conditions
+            yield from (one.conditions for one in status.listeners)
+        case RouteStatus():
+            yield from (one.conditions for one in status.parents)
 
 
 @PROPERTY

@@ -256,3 +256,35 @@ async def crowd(port: int, count: int, *, concurrency: int = 100) -> AsyncIterat
     finally:
         for _, conversation in members:
             conversation.close()
+
+
+class Probing:
+    """One connection after the other to a port, for as long as the block runs; ``tally`` has what became of them."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.tally = Tally()
+        self._stopped = False
+
+    async def work(self) -> None:
+        """Ask again and again until ``stop``."""
+        while not self._stopped:
+            self.tally.add(await ask(self.port))
+            await asyncio.sleep(0)
+
+    def stop(self) -> None:
+        """End after the present connection."""
+        self._stopped = True
+
+
+@asynccontextmanager
+async def probing(port: int, *, loops: int = 1) -> AsyncIterator[Probing]:
+    """Probes a port, with so many loops at once, while the block runs."""
+    probe = Probing(port)
+    async with asyncio.TaskGroup() as group:
+        for _ in range(loops):
+            group.create_task(probe.work())
+        try:
+            yield probe
+        finally:
+            probe.stop()

@@ -24,9 +24,9 @@ from support.resources import typed
 from tidegate.model.kinds import Resource, key_of
 from tidegate.names import CONTROLLER_NAME, ObjectKey
 
-NAMESPACES = st.sampled_from(["red", "blue"])
-GATEWAYS = st.sampled_from(["front", "back"])
-ROUTES = st.sampled_from(["one", "two", "three"])
+NAMESPACES = st.sampled_from(["red", "red", "red", "blue"])
+GATEWAYS = st.sampled_from(["front", "front", "back"])
+ROUTES = st.sampled_from(["one", "two", "three", "four"])
 SERVICES = st.sampled_from(["web", "db"])
 PORTS = st.sampled_from([7001, 7002, 7003])
 CREATED = st.sampled_from([None, "2026-01-01T00:00:01Z", "2026-01-01T00:00:02Z"])
@@ -35,6 +35,8 @@ CREATED = st.sampled_from([None, "2026-01-01T00:00:01Z", "2026-01-01T00:00:02Z"]
 def _allowed() -> st.SearchStrategy[Manifest]:
     namespaces = st.sampled_from(
         [
+            {"from": "All"},
+            {"from": "Same"},
             {"from": "Same"},
             {"from": "All"},
             {"from": "Selector", "selector": {"matchLabels": {"team": "x"}}},
@@ -47,7 +49,7 @@ def _allowed() -> st.SearchStrategy[Manifest]:
         ]
     )
     kinds = st.sampled_from(
-        [[], [], [], [{"kind": "TCPRoute"}], [{"kind": "UDPRoute"}], [{"kind": "No"}, {"kind": "TCPRoute"}]]
+        [*[[]] * 7, [{"kind": "TCPRoute"}], [{"kind": "UDPRoute"}], [{"kind": "No"}, {"kind": "TCPRoute"}]]
     )
     return st.fixed_dictionaries({"namespaces": namespaces, "kinds": kinds})
 
@@ -57,7 +59,7 @@ def _listeners() -> st.SearchStrategy[list[Manifest]]:
         lambda name, port, protocol, allowed: listener(name, port, protocol=protocol, allowedRoutes=allowed),
         st.sampled_from(["a", "b", "c"]),
         PORTS,
-        st.sampled_from(["TCP", "TCP", "TCP", "HTTP", "ODD"]),
+        st.sampled_from(["TCP", "TCP", "TCP", "TCP", "TCP", "ODD"]),
         _allowed(),
     )
     return st.lists(one, min_size=1, max_size=3, unique_by=(lambda entry: entry["name"], lambda entry: entry["port"]))
@@ -82,7 +84,7 @@ def _gateways() -> st.SearchStrategy[Manifest]:
         GATEWAYS,
         _listeners(),
         NAMESPACES,
-        st.sampled_from(["tidegate", "tidegate", "other"]),
+        st.sampled_from(["tidegate", "tidegate", "tidegate", "other"]),
         CREATED,
         st.sampled_from(_ADDRESSES),
     )
@@ -90,12 +92,12 @@ def _gateways() -> st.SearchStrategy[Manifest]:
 
 def _parents() -> st.SearchStrategy[list[Manifest]]:
     selection = st.sampled_from(
-        [{}, {}, {"sectionName": "a"}, {"port": 7001}, {"sectionName": "b", "port": 7002}, {"sectionName": "z"}]
+        [{}, {}, {}, {}, {"sectionName": "a"}, {"port": 7001}, {"sectionName": "b", "port": 7002}, {"sectionName": "z"}]
     )
     one = st.builds(
         lambda name, namespace, fields: parent(name, namespace=namespace, **fields), GATEWAYS, NAMESPACES, selection
     )
-    return st.lists(one, max_size=2, unique_by=lambda entry: (entry["name"], entry["namespace"]))
+    return st.lists(one, min_size=1, max_size=2, unique_by=lambda entry: (entry["name"], entry["namespace"]))
 
 
 def _backends() -> st.SearchStrategy[list[Manifest]]:
@@ -104,10 +106,10 @@ def _backends() -> st.SearchStrategy[list[Manifest]]:
             backend(name, port, weight=weight) | ({"namespace": namespace} if namespace else {}) | kind
         ),
         SERVICES,
-        st.sampled_from([6000, 6000, 6000, 6001]),
-        st.sampled_from([None, None, "red", "blue"]),
+        st.sampled_from([*[6000] * 8, 6001]),
+        st.sampled_from([None, None, None, None, "red", "blue"]),
         st.sampled_from([0, 1, 5, 1_000_000]),
-        st.sampled_from([{}, {}, {}, {"group": "example.com", "kind": "Bucket"}]),
+        st.sampled_from([*[{}] * 8, {"group": "example.com", "kind": "Bucket"}]),
     )
     return st.lists(one, min_size=1, max_size=3)
 
@@ -121,7 +123,9 @@ def _routes() -> st.SearchStrategy[Manifest]:
         document["spec"]["rules"] = [{"backendRefs": backends} for backends in rules]
         return document
 
-    rules = st.lists(_backends(), min_size=1, max_size=2)
+    rules = st.one_of(
+        *[_backends().map(lambda backends: [backends])] * 4, st.lists(_backends(), min_size=2, max_size=2)
+    )
     return st.builds(build, ROUTES, _parents(), rules, NAMESPACES, CREATED)
 
 
@@ -133,8 +137,8 @@ def _services() -> st.SearchStrategy[Manifest]:
         return document
 
     external = {"type": "ExternalName", "externalName": "example.com"}
-    protocols = st.sampled_from(["TCP", "TCP", "UDP"])
-    return st.builds(build, SERVICES, NAMESPACES, st.sampled_from([{}, {}, external]), protocols)
+    protocols = st.sampled_from([*["TCP"] * 6, "UDP"])
+    return st.builds(build, SERVICES, NAMESPACES, st.sampled_from([*[{}] * 6, external]), protocols)
 
 
 def _slices() -> st.SearchStrategy[Manifest]:
@@ -190,11 +194,6 @@ def _namespaces() -> st.SearchStrategy[Manifest]:
     )
 
 
-MANIFESTS: st.SearchStrategy[Manifest] = st.one_of(
-    _gateways(), _routes(), _routes(), _services(), _slices(), _grants(), _classes(), _namespaces()
-)
-
-
 def _resource(document: Manifest, order: int, generation: int) -> Resource:
     resource: Any = typed(document, order)
     renewed = msgspec.structs.replace(resource.metadata, generation=generation)
@@ -202,22 +201,37 @@ def _resource(document: Manifest, order: int, generation: int) -> Resource:
     return replaced
 
 
-RESOURCES: st.SearchStrategy[Resource] = st.builds(_resource, MANIFESTS, st.integers(0, 2), st.integers(1, 3))
-"""Valid objects of every kind; orders and creation times collide."""
+def _objects(manifests: st.SearchStrategy[Manifest]) -> st.SearchStrategy[Resource]:
+    return st.builds(_resource, manifests, st.integers(0, 2), st.integers(1, 3))
 
-KEYS: st.SearchStrategy[ObjectKey] = RESOURCES.map(key_of)
+
+RESOURCES: st.SearchStrategy[Resource] = _objects(
+    st.one_of(_gateways(), _routes(), _services(), _slices(), _grants(), _classes(), _namespaces())
+)
+"""Valid objects of every kind; names, orders and creation times collide."""
 
 Step = Resource | ObjectKey
 """An object that is new or has changed, or the identity of one that is gone."""
 
 BATCHES: st.SearchStrategy[list[list[Step]]] = st.lists(
-    st.lists(st.one_of(RESOURCES, RESOURCES, RESOURCES, KEYS), min_size=1, max_size=8), min_size=1, max_size=6
+    st.lists(st.one_of(RESOURCES, RESOURCES, RESOURCES, RESOURCES.map(key_of)), min_size=1, max_size=8),
+    min_size=1,
+    max_size=5,
 )
 
 
-def _latest(resources: list[Resource]) -> dict[ObjectKey, Resource]:
-    return {key_of(resource): resource for resource in resources}
+def _inputs(*parts: list[Resource]) -> dict[ObjectKey, Resource]:
+    return {key_of(resource): resource for part in parts for resource in part}
 
 
-INPUTS: st.SearchStrategy[dict[ObjectKey, Resource]] = st.lists(RESOURCES, min_size=6, max_size=30).map(_latest)
-"""Whole inputs."""
+INPUTS: st.SearchStrategy[dict[ObjectKey, Resource]] = st.builds(
+    _inputs,
+    st.lists(_objects(_gateways()), min_size=1, max_size=4),
+    st.lists(_objects(_routes()), min_size=2, max_size=6),
+    st.lists(_objects(_services()), min_size=3, max_size=4),
+    st.lists(_objects(_slices()), min_size=2, max_size=4),
+    st.lists(_objects(_grants()), max_size=3),
+    st.lists(_objects(_classes()), max_size=1),
+    st.lists(_objects(_namespaces()), max_size=2),
+)
+"""Whole inputs, of which most serve something."""

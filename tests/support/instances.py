@@ -180,22 +180,26 @@ class Instances:
         return Finished(status=process.returncode, output=output.decode(), errors=errors.decode())
 
     def environment(self, more: Mapping[str, str] | None) -> dict[str, str]:
-        """The environment of the commands: default instance directories lie in the test's own place."""
-        return {**os.environ, "XDG_RUNTIME_DIR": str(self._home), "NO_COLOR": "1", "COLUMNS": "200", **(more or {})}
+        """The environment of the commands: what they leave in default places lies in the test's own one."""
+        home = str(self._home)
+        ours = {"XDG_RUNTIME_DIR": home, "TMPDIR": home, "NO_COLOR": "1", "COLUMNS": "200"}
+        return {**os.environ, **ours, **(more or {})}
 
     def report(self) -> list[tuple[str, str]]:
         """What the instances and their Envoys wrote, newest part, under titles."""
         logs = [(f"tidegate run, {entry.log.name}", entry.log) for entry in self._instances]
         logs += [(f"Envoy, {path.relative_to(self._home)}", path) for path in sorted(self._home.rglob("envoy.log"))]
+        logs += [("internal error", path) for path in self.internal_errors()]
         return [
             (title, path.read_text(encoding="utf-8", errors="replace")[-REPORTED_CHARACTERS:])
             for title, path in logs
             if path.exists()
         ]
 
-    def tracebacks(self) -> list[str]:
-        """The logs of instances that show a traceback: none ever should."""
-        return [entry.log.name for entry in self._instances if "Traceback (most recent" in entry.text()]
+    def internal_errors(self) -> list[Path]:
+        """The logs that show a traceback, and the reports that a command writes of a bug: there should be none."""
+        logs = [entry.log for entry in self._instances if "Traceback (most recent" in entry.text()]
+        return [*logs, *sorted(self._home.glob("tidegate-error-*"))]
 
     def close(self) -> None:
         """End everything that was started, and remove what it left."""

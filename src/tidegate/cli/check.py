@@ -38,6 +38,7 @@ class CheckFormat(enum.Enum):
 
 def check(
     paths: options.Paths,
+    *,
     backend: options.Backends = None,
     dns: options.Dns = False,
     output: Annotated[CheckFormat, typer.Option("-o", "--output", help="Format of the output.")] = CheckFormat.TEXT,
@@ -45,6 +46,7 @@ def check(
     dataplane: options.DataPlane = "envoy",
     controller_name: options.ControllerName = CONTROLLER_NAME,
 ) -> None:
+    """Decide about the input and print the verdict."""
     settings = CheckSettings(
         paths=tuple(paths),
         backends=tuple(backend or ()),

@@ -61,7 +61,9 @@ def report(error: BaseException) -> int:
     where = _write_details(error)
     kind = type(bugs[0]).__name__
     first_line = str(bugs[0]).partition("\n")[0]
-    say(f"internal error ({kind}: {first_line}). This is a bug in tidegate {__version__}; please report it with {where}")
+    say(
+        f"internal error ({kind}: {first_line}). This is a bug in tidegate {__version__}; please report it with {where}"
+    )
     return BUG
 
 

@@ -98,9 +98,11 @@ class _Findings:
 
     def _refused_shares(self) -> Iterator[Diagnostic]:
         """Backends that exist but have no endpoint: accepted and resolved, and yet nothing answers."""
-        routes = {(route["kind"], f"{namespace_of(route)}/{name_of(route)}"): route for route in self._inventory.routes()}
+        routes = {
+            (route["kind"], f"{namespace_of(route)}/{name_of(route)}"): route for route in self._inventory.routes()
+        }
         for listener in self._state.listeners:
-            route = routes.get((listener.route_kind, listener.route))
+            route = routes.get((listener.route_kind or "", listener.route or ""))
             if route is None or any(_is_false(item, "ResolvedRefs") for item in _all_conditions(route)):
                 continue
             for index, backend in enumerate(listener.backends):
@@ -109,9 +111,7 @@ class _Findings:
                     path = ("spec", "rules", 0, "backendRefs", index)
                     yield self._say(Severity.WARNING, route, path, message)
 
-    def _failures(
-        self, item: ApiObject, conditions: list[dict[str, Any]], path: FieldPath
-    ) -> Iterator[Diagnostic]:
+    def _failures(self, item: ApiObject, conditions: list[dict[str, Any]], path: FieldPath) -> Iterator[Diagnostic]:
         accepted = condition(conditions, "Accepted")
         for found in conditions:
             severity = _severity(found)

@@ -57,8 +57,9 @@ def complete_kind(incomplete: str) -> list[str]:
 
 
 def get(
-    kinds: Annotated[str, typer.Argument(metavar="KIND[,KIND...]", autocompletion=complete_kind, help="What to show.")],
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="Only these.")] = None,
+    kinds: Annotated[str, typer.Argument(metavar="KIND,...", autocompletion=complete_kind, help="What to show.")],
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Only these.")] = None,
+    *,
     namespace: Annotated[
         str, typer.Option("-n", "--namespace", metavar="NAMESPACE", help="The namespace to look in.")
     ] = DEFAULT_NAMESPACE,
@@ -68,6 +69,7 @@ def get(
     state_dir: options.StateDirectory = None,
     admin: options.Admin = None,
 ) -> None:
+    """Print objects of a running instance."""
     query = Query(
         kinds=parse_kinds(kinds),
         names=tuple(names or ()),
@@ -100,18 +102,22 @@ def answer(query: Query, objects: Sequence[ApiObject], *, now: dt.datetime) -> A
     found = {kind: _find(query, kind, objects) for kind in query.kinds}
     items = [item for rows in found.values() for item in rows]
     missing = _missing(query, found, objects)
-    match query.output:
-        case Format.JSON | Format.YAML:
-            form = as_json if query.output is Format.JSON else as_yaml
-            one = len(query.names) == 1 and len(items) == 1
-            text = "" if query.names and not items else form(items[0] if one else list_of(items))
-        case Format.TABLE | Format.WIDE:
-            wide, everywhere = query.output is Format.WIDE, query.namespace is None
-            tables = [
-                table(kind, rows, now=now, wide=wide, namespaces=everywhere) for kind, rows in found.items() if rows
-            ]
-            text = "\n".join(tables)
+    text = _documents(query, items) if query.output in (Format.JSON, Format.YAML) else _tables(query, found, now)
     return Answer(text=text, missing=missing)
+
+
+def _documents(query: Query, items: Sequence[ApiObject]) -> str:
+    """One object as it is, when one was asked for by name; else a List."""
+    if query.names and not items:
+        return ""
+    form = as_json if query.output is Format.JSON else as_yaml
+    return form(items[0] if len(query.names) == 1 and len(items) == 1 else list_of(items))
+
+
+def _tables(query: Query, found: dict[Kind, list[ApiObject]], now: dt.datetime) -> str:
+    wide, everywhere = query.output is Format.WIDE, query.namespace is None
+    tables = [table(kind, rows, now=now, wide=wide, namespaces=everywhere) for kind, rows in found.items() if rows]
+    return "\n".join(tables)
 
 
 def _find(query: Query, kind: Kind, objects: Sequence[ApiObject]) -> list[ApiObject]:

@@ -1,6 +1,7 @@
 """How listeners, their routes and backends are put into words and rows. Pure.
 
-Used by ``status``, the demo and the live console, so that they say the same."""
+Used by ``status``, the demo and the live console, so that they say the same.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +62,9 @@ def size_text(count: int) -> str:
     value, unit = float(count), 0
     while value >= 1024 and unit < len(_UNITS) - 1:
         value, unit = value / 1024, unit + 1
-    return f"{count} B" if unit == 0 else f"{value:.3g} {_UNITS[unit]}" if value < 1000 else f"{value:.0f} {_UNITS[unit]}"
+    return (
+        f"{count} B" if unit == 0 else f"{value:.3g} {_UNITS[unit]}" if value < 1000 else f"{value:.0f} {_UNITS[unit]}"
+    )
 
 
 def listener_table(listeners: Sequence[ListenerView], *, wide: bool = False) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -42,23 +42,24 @@ def _show_version(wanted: bool) -> None:  # noqa: FBT001  The signature that typ
 
 @app.callback()
 def _global_options(
-    version: Annotated[  # noqa: ARG001  Its callback does the work.
+    *,
+    version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and end.")
     ] = False,
 ) -> None:
     pass
 
 
-_COMMANDS: tuple[tuple[str, Callable[..., Any], str], ...] = (
-    ("run", run.run, run.HELP),
-    ("check", check.check, check.HELP),
-    ("status", status.status, status.HELP),
-    ("get", get.get, get.HELP),
-    ("demo", demo.demo, demo.HELP),
+_COMMANDS: tuple[tuple[Callable[..., None], str, str], ...] = (
+    (run.run, "Forward traffic as manifests say.", run.HELP),
+    (check.check, "Say what run would do.", check.HELP),
+    (status.status, "Show a running instance.", status.HELP),
+    (get.get, "Show objects with their status.", get.HELP),
+    (demo.demo, "Run an example to play with.", demo.HELP),
 )
 
-for _name, _command, _help in _COMMANDS:
-    app.command(_name, help=_help)(_command)
+for _command, _summary, _help in _COMMANDS:
+    app.command(short_help=_summary, help=_help)(_command)
 
 
 def main() -> None:

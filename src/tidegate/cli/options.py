@@ -27,7 +27,7 @@ def instance_names() -> list[str]:
 
 Paths = Annotated[
     list[str],
-    typer.Argument(metavar="PATH...", help="Files or directories of YAML or JSON, or - for standard input."),
+    typer.Argument(metavar="PATH", help="Files or directories of YAML or JSON, or - for standard input."),
 ]
 Backends = Annotated[
     list[str] | None,
@@ -45,7 +45,7 @@ ControllerName = Annotated[
 Name = Annotated[
     str | None,
     typer.Option(
-        "--name", metavar="NAME", help="Name of the instance.", autocompletion=instance_names, show_default="default"
+        "--name", metavar="NAME", help="Name of the instance; without it, default.", autocompletion=instance_names
     ),
 ]
 StateDirectory = Annotated[
@@ -54,8 +54,6 @@ StateDirectory = Annotated[
 ]
 Admin = Annotated[
     str | None,
-    typer.Option(
-        "--admin", metavar="ADDR", help="Address of the admin API: 127.0.0.1:PORT, [::1]:PORT or unix:PATH."
-    ),
+    typer.Option("--admin", metavar="ADDR", help="Address of the admin API: 127.0.0.1:PORT, [::1]:PORT or unix:PATH."),
 ]
 Output = Annotated[Format, typer.Option("-o", "--output", help="Format of the output.")]

@@ -1,6 +1,7 @@
 """Writing results to standard output: YAML and JSON as ``kubectl`` prints them, and plain text.
 
-Messages about failures go to standard error instead (``cli.failures``)."""
+Messages about failures go to standard error instead (``cli.failures``).
+"""
 
 from __future__ import annotations
 

@@ -33,6 +33,7 @@ Examples:
 
 def run(
     paths: options.Paths,
+    *,
     backend: options.Backends = None,
     dns: options.Dns = False,
     dataplane: options.DataPlane = "envoy",
@@ -50,13 +51,18 @@ def run(
         LogFormat | None, typer.Option(help="Structured logs instead of the live view.", show_default=False)
     ] = None,
     access_log: Annotated[
-        str, typer.Option(metavar="off|text|json[=PATH]", help="One line per connection, to access.log in the state directory or PATH.")
+        str,
+        typer.Option(
+            metavar="off|text|json[=PATH]",
+            help="One line per connection, to access.log in the state directory or PATH.",
+        ),
     ] = "off",
     controller_name: options.ControllerName = CONTROLLER_NAME,
     envoy: Annotated[
         Path | None, typer.Option(metavar="PATH", help="The Envoy to run, instead of the one installed along.")
     ] = None,
 ) -> None:
+    """Run an instance until it is told to stop."""
     settings = RunSettings(
         paths=tuple(paths),
         backends=tuple(backend or ()),

@@ -1,7 +1,7 @@
 """What signals mean to a command that runs until it is told to stop.
 
-SIGTERM and the first Ctrl-C ask for an orderly end; the second Ctrl-C (or SIGTERM) ends at once. SIGHUP asks to read the
-input again, and so keeps a hangup of the terminal from killing the traffic.
+SIGTERM and the first Ctrl-C ask for an orderly end; the second of either ends at once. SIGHUP asks to read
+the input again, and so keeps a hangup of the terminal from killing the traffic.
 """
 
 from __future__ import annotations

@@ -13,7 +13,6 @@ from tidegate.admin.client import AdminClient
 from tidegate.admin.view import State
 from tidegate.cli import options
 from tidegate.cli.hints.collect import hints_about
-from tidegate.cli.hints.inventory import Hint
 from tidegate.cli.listeners import listener_table, remarks
 from tidegate.cli.output import Format, as_json, as_yaml, write
 from tidegate.cli.tables import duration
@@ -34,12 +33,14 @@ _CLEAR = "\x1b[H\x1b[2J"
 
 
 def status(
+    *,
     output: options.Output = Format.TABLE,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Show it again every second.")] = False,
     name: options.Name = None,
     state_dir: options.StateDirectory = None,
     admin: options.Admin = None,
 ) -> None:
+    """Print the listeners of a running instance, once or again and again."""
     client = AdminClient(locate(name=name, state_dir=state_dir, admin=admin))
     while True:
         text = status_text(client.state(), output, now=dt.datetime.now(dt.UTC))
@@ -71,7 +72,7 @@ def _for_people(state: State, now: dt.datetime, *, wide: bool) -> str:
         lines += ["", *(f"! {note}" for note in notes)]
     hints = hints_about(state)
     if hints:
-        lines += ["", *(hint_text(hint) for hint in hints)]
+        lines += ["", *(hint.text for hint in hints)]
     return "\n".join(lines) + "\n"
 
 
@@ -83,9 +84,3 @@ def _headline(state: State, now: dt.datetime) -> str:
         f"instance {instance.name}: {ready}, up {since}, process {instance.pid}, "
         f"data plane {instance.data_plane}, tidegate {instance.version}"
     )
-
-
-def hint_text(hint: Hint) -> str:
-    """A hint as lines, the text to paste indented below."""
-    text = f"hint: {hint.object}: {hint.message}"
-    return text + "".join(f"\n    {line}" for line in hint.paste.splitlines())

@@ -41,7 +41,9 @@ def table(
     columns = [column for column in columns_of(kind, now) if wide or not column.wide]
     if namespaces and kind.namespaced:
         columns.insert(0, Column("NAMESPACE", namespace_of))
-    return align([[column.heading for column in columns], *([column.text(item) for column in columns] for item in items)])
+    return align(
+        [[column.heading for column in columns], *([column.text(item) for column in columns] for item in items)]
+    )
 
 
 def columns_of(kind: Kind, now: dt.datetime) -> list[Column]:

@@ -76,7 +76,7 @@ def text_of(found: Verdict) -> str:
     sections = [
         list(_decisions(found)),
         [problem_text(item) for item in found.problems],
-        [line for hint in found.hints for line in hint_lines(hint)],
+        [hint.text for hint in found.hints],
         [_summary(found)],
     ]
     return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
@@ -87,13 +87,6 @@ def problem_text(item: Problem) -> str:
     place = f"{item.file}:{item.line}" if item.line else item.file
     severity = "" if item.severity == "error" else f"{item.severity}: "
     return ": ".join(part for part in (place, item.object, item.path, f"{severity}{item.message}") if part)
-
-
-def hint_lines(hint: Hint) -> Iterator[str]:
-    """A hint, with the text to paste indented below."""
-    yield f"hint: {hint.object}: {hint.message}"
-    for line in hint.paste.splitlines():
-        yield f"    {line}"
 
 
 def _decisions(found: Verdict) -> Iterator[str]:
@@ -176,7 +169,9 @@ def _summary(found: Verdict) -> str:
     said = _counted((counts[name], name) for name in ("error", "warning", "note"))
     gateways = sum(item["kind"] == "Gateway" for item in found.objects)
     routes = sum(str(item["kind"]).endswith("Route") for item in found.objects)
-    what = _counted([(gateways, "Gateway"), (len(found.listeners), "listener"), (routes, "route")]) or "nothing to serve"
+    what = (
+        _counted([(gateways, "Gateway"), (len(found.listeners), "listener"), (routes, "route")]) or "nothing to serve"
+    )
     return f"{what}: {said or 'no problems'}"
 
 

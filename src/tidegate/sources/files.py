@@ -153,9 +153,14 @@ class FilesSource:
             self._settling.changed(path, now)
 
     def _settled(self, seen: Seen) -> list[Batch]:
-        """Reads the files that stood still."""
-        self._note(seen.files)
-        ready = self._settling.ready(time.monotonic())
+        """Reads the files that are whole."""
+        now = time.monotonic()
+        for path in seen.whole:
+            self._settling.whole(path, now)
+        for path in seen.writing:
+            self._settling.writing(path, now)
+        self._note(seen.changed)
+        ready = self._settling.ready(now)
         return [batch for patient in (True, False) for batch in self._read(ready, patient=patient)]
 
     def _read(self, ready: list[Ready], *, patient: bool) -> Iterable[Batch]:

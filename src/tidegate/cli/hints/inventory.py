@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
@@ -27,30 +26,39 @@ class Hint(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     message: str
     paste: str = ""
 
+    @property
+    def text(self) -> str:
+        """The hint as lines, what to paste indented below."""
+        return "\n    ".join((f"hint: {self.object}: {self.message}", *self.paste.splitlines()))
+
 
 class Inventory:
     """All objects of a state, found by kind, namespace and name."""
 
     def __init__(self, objects: Iterable[ApiObject]) -> None:
-        self._objects: dict[tuple[str, str], dict[tuple[str, str], ApiObject]] = defaultdict(dict)
+        self._objects: dict[tuple[str, str], dict[tuple[str, str], ApiObject]] = {}
         for item in objects:
-            self._objects[group_of(item), str(item["kind"])][namespace_of(item), name_of(item)] = item
+            of_kind = self._objects.setdefault((group_of(item), str(item["kind"])), {})
+            of_kind[namespace_of(item), name_of(item)] = item
 
     def find(self, kind: str, namespace: str, name: str) -> ApiObject | None:
         """The object; namespace ``""`` for cluster-scoped kinds."""
-        return self._objects[_GROUPS[kind], kind].get((namespace, name))
+        return self._of(kind).get((namespace, name))
 
     def of_kind(self, kind: str) -> list[ApiObject]:
         """All objects of a kind, in input order."""
-        return list(self._objects[_GROUPS[kind], kind].values())
+        return list(self._of(kind).values())
 
     def names(self, kind: str, namespace: str) -> list[str]:
         """The names of a kind in a namespace, sorted."""
-        return sorted(name for (place, name) in self._objects[_GROUPS[kind], kind] if place == namespace)
+        return sorted(name for (place, name) in self._of(kind) if place == namespace)
 
     def namespaces_with(self, kind: str, name: str) -> list[str]:
         """The namespaces that have an object of that name, sorted."""
-        return sorted(place for (place, found) in self._objects[_GROUPS[kind], kind] if found == name)
+        return sorted(place for (place, found) in self._of(kind) if found == name)
+
+    def _of(self, kind: str) -> dict[tuple[str, str], ApiObject]:
+        return self._objects.get((_GROUPS[kind], kind), {})
 
     def routes(self) -> Iterator[ApiObject]:
         """The objects that attach to Gateways, of any kind, in input order."""

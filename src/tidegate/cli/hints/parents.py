@@ -86,7 +86,9 @@ def _no_listener(reference: Mapping[str, Any], gateway: ApiObject) -> str:
         suggestion = did_you_mean(name, [item["name"] for item in listeners])
         return f"Gateway {path} has no listener {name}; {suggestion}"
     if named is not None and port is not None:
-        return f"listener {name} of Gateway {path} has port {named['port']}, not {port}: leave out 'port', or correct it"
+        return (
+            f"listener {name} of Gateway {path} has port {named['port']}, not {port}: leave out 'port', or correct it"
+        )
     ports = sorted({item["port"] for item in listeners})
     return f"Gateway {path} has no listener with port {port}; its ports are {listing(ports)}"
 
@@ -116,7 +118,8 @@ def takes_kind(listener: Mapping[str, Any], gateway: ApiObject, route: ApiObject
 
 def _kind_not_allowed(route: ApiObject, listeners: list[dict[str, Any]], gateway: ApiObject) -> str:
     described = [
-        f"{item['name']} ({item['protocol']}{_kinds(item)})" for item in sorted(listeners, key=lambda item: item["name"])
+        f"{item['name']} ({item['protocol']}{_kinds(item)})"
+        for item in sorted(listeners, key=lambda item: item["name"])
     ]
     return (
         f"no listener of Gateway {path_of(gateway)} that it refers to takes a {route['kind']}: {listing(described)}; "

@@ -4,35 +4,37 @@ In: what to write and where, and whose connections they are. Out: access loggers
 travel by ECDS, so that switching the log on or off closes nothing. Relaying and rotating the file is left
 to ``logtail``, counting to ``stats``.
 
-Fields, in this order (text: ``key=value`` after the time; JSON: keys, numbers as numbers, unknown is null):
+Fields. Text has them in this order, as ``key=value`` after the time, unknown is ``-``; JSON has them in the
+order of the alphabet, numbers as numbers, unknown is null:
 
-========== ===========================================================================================
-time       when the connection was accepted, RFC 3339 with milliseconds, UTC
-listener   ``namespace/gateway/listener``
-route      ``namespace/name`` of the route; unknown when the listener has none
-client     address and port of the client
-backend    label of the chosen backend, or ``refused``; unknown when none was chosen
-endpoint   address and port of the chosen endpoint; unknown when refused
-received   bytes from the client
-sent       bytes to the client
-duration   milliseconds from accept to end (``duration_ms``)
-ended      why it ended, see below
-detail     the system's words for a failed connection attempt, else Envoy's for an end it decided
-========== ===========================================================================================
+============ =========================================================================================
+time         when the connection was accepted, RFC 3339 with milliseconds, UTC
+listener     ``namespace/gateway/listener``
+route        ``namespace/name`` of the route; unknown when the listener has none
+client       address and port of the client
+backend      label of the chosen backend, or ``refused``; unknown when there was none to choose
+endpoint     address and port of the chosen endpoint; unknown when refused
+received     bytes from the client
+sent         bytes to the client
+duration_ms  milliseconds from accept to end
+ended        why it ended, see below
+detail       the system's words for a failed attempt to connect to the endpoint; else unknown
+============ =========================================================================================
 
-``ended`` is one of these; the words in capitals come from Envoy as they are:
+``ended`` is one of these. Our words are in lower case; the last ones come from Envoy as they are:
 
-================== ===================================================================================
-``refused``        the share of a backend that is missing or has no endpoint
-``connect_failed`` the endpoint did not accept the connection, ``detail`` says why (timeout: nothing)
-``no_backend``     there was nothing to connect to
-``backend_reset``  the backend reset the connection
-``time_limit``     the longest permitted duration was reached
-``overloaded``     a limit of connections was reached
-``ended_by_gateway`` idle for longer than permitted, or Envoy ended: ``detail`` says which
-``Normal``         client and backend closed it; Envoy does not tell who was first
-``RemoteReset``    the client reset the connection
-================== ===================================================================================
+============================ =========================================================================
+``refused``                  the share of a backend that is missing or has no endpoint
+``connect_failed``           the endpoint did not accept it; without ``detail``: not in time
+``no_backend``               there was nothing to connect to
+``backend_reset``            the backend reset it
+``time_limit``               the longest permitted duration was reached
+``overloaded``               a limit of connections to backends was reached
+``tcp_session_idle_timeout`` it was idle for longer than permitted
+``purging_...``              Envoy ended (the rest of the word is of no interest)
+``RemoteReset``              the client reset it
+``Normal``                   client and backend closed it; Envoy does not tell who was first
+============================ =========================================================================
 
 A connection that a limit of the whole process turns away never reaches a route and has no line.
 """
@@ -61,7 +63,7 @@ KEY_ENDED = "ended"
 """Metadata of the refusing endpoint alone: why its connections end, ``REFUSED``."""
 
 KEY_REFUSED = "refused"
-"""Metadata of the refusing endpoint alone: 1, by which each connection raises the counter of refusals."""
+"""Metadata of every endpoint: by how much each of its connections raises the counter of refusals, 0 or 1."""
 
 REFUSED = "refused"
 
@@ -113,7 +115,7 @@ def access_log(options: AccessLogOptions, *, listener: str, route: str) -> list[
 
 def backend_metadata(label: str) -> base_pb2.Metadata:
     """What the endpoints of the backend ``label`` carry."""
-    return _metadata({KEY_BACKEND: struct_pb2.Value(string_value=label)})
+    return _metadata({KEY_BACKEND: struct_pb2.Value(string_value=label), KEY_REFUSED: struct_pb2.Value(number_value=0)})
 
 
 def refusing_metadata() -> base_pb2.Metadata:
@@ -142,9 +144,10 @@ def _values(listener: str, route: str) -> dict[str, str]:
         "ended": _first_of(
             ("UPSTREAM_METADATA", f"{METADATA_NAMESPACE}:{KEY_ENDED}"),
             ("CEL", _flag_words()),
+            ("DOWNSTREAM_LOCAL_CLOSE_REASON", None),
             ("DOWNSTREAM_DETECTED_CLOSE_TYPE", None),
         ),
-        "detail": _first_of(("UPSTREAM_TRANSPORT_FAILURE_REASON", None), ("DOWNSTREAM_LOCAL_CLOSE_REASON", None)),
+        "detail": "%UPSTREAM_TRANSPORT_FAILURE_REASON%",
     }
 
 
@@ -178,7 +181,7 @@ def _json(values: Mapping[str, str]) -> substitution_format_string_pb2.Substitut
 
 
 def _text(values: Mapping[str, str]) -> substitution_format_string_pb2.SubstitutionFormatString:
-    # Only the detail can hold spaces, so it is last.
+    # Envoy puts underscores for the spaces in values of its own; labels and names have none.
     pairs = [value if key == "time" else f"{key}={value or '-'}" for key, value in values.items()]
     return substitution_format_string_pb2.SubstitutionFormatString(
         text_format_source=base_pb2.DataSource(inline_string=" ".join(pairs) + "\n")

@@ -26,6 +26,7 @@ from envoy.type.matcher.v3 import string_pb2
 from google.protobuf import any_pb2, duration_pb2, wrappers_pb2
 
 from tidegate.dataplanes.envoy import naming, translate
+from tidegate.dataplanes.envoy.stats import STATISTICS_PREFIX
 
 ADMIN_SOCKET = "admin.sock"
 """Envoy's admin interface, relative to its working directory."""
@@ -33,7 +34,7 @@ ADMIN_SOCKET = "admin.sock"
 CONTROL_SOCKET = "xds.sock"
 """Our xDS server, relative to Envoy's working directory."""
 
-_STATISTICS = ("tcp.", "listener.", "listener_manager.", "server.", "cluster_manager.")
+_STATISTICS = ("tcp.", "listener.", "listener_manager.", "server.", "cluster_manager.", STATISTICS_PREFIX)
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 

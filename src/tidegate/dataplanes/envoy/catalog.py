@@ -8,7 +8,7 @@ resource. Sending belongs to ``ads``, confirmation to ``settlement``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TypeVar, assert_never
 
 from google.protobuf.message import Message
@@ -22,8 +22,8 @@ from tidegate.plan.types import Endpoint, PlanChange, PlanValue, Pool, Socket, T
 Changed = Mapping[Kind, Collection[str]]
 """Names whose resource changed, came or went."""
 
-AccessLogFor = Callable[[ListenerKey, ObjectKey | None], list[Message]]
-"""Gives the access log messages of one route on one listener."""
+LoggersFor = Callable[[str, ListenerKey, ObjectKey | None], Sequence[Message]]
+"""Gives the loggers of the connections of one route on one listener; the text is their statistics prefix."""
 
 
 class Catalog:
@@ -33,10 +33,10 @@ class Catalog:
     be removed from an Envoy before. The owner sets it after the first plan.
     """
 
-    def __init__(self, options: translate.TranslateOptions, access_log: AccessLogFor) -> None:
+    def __init__(self, options: translate.TranslateOptions, loggers: LoggersFor) -> None:
         self.ready = False
         self._options = options
-        self._access_log = access_log
+        self._loggers = loggers
         self._sockets: dict[SocketKey, Socket] = {}
         self._targets: dict[TargetKey, Target] = {}
         self._pools: dict[PoolKey, Pool] = {}
@@ -174,10 +174,11 @@ class Catalog:
                 self._drop(kind, _name_at(kind, key), changed)
             return
         target = self._target(key)
-        log = self._access_log(plan_socket.listener, target.route)
+        prefix = naming.traffic_prefix(key, plan_socket.listener, target.route)
+        loggers = self._loggers(prefix, plan_socket.listener, target.route)
         self._put(translate.cluster_resource(key), plan_socket.key, changed)
         self._put(self._assignment(key), plan_socket.key, changed)
-        self._put(translate.filter_resource(plan_socket, target, log), plan_socket.key, changed)
+        self._put(translate.filter_resource(plan_socket, target, loggers), plan_socket.key, changed)
         self._put(translate.listener_resource(plan_socket.key, key, self._options), plan_socket.key, changed)
 
     def _put(self, new: Resource, owner: SocketKey, changed: dict[Kind, set[str]]) -> None:

@@ -18,12 +18,6 @@ REFUSING_LISTENER = "tidegate-refuse"
 CONTROL_CLUSTER = "tidegate-control"
 """The static cluster by which Envoy reaches its control plane."""
 
-REFUSED_LABEL = "refused"
-"""The backend label of refused connections in access logs."""
-
-METADATA_NAMESPACE = "tidegate"
-"""Where endpoints carry ``backend``, the label of the backend they belong to."""
-
 
 def escape(text: str) -> str:
     """``text`` in the alphabet that is safe in statistic names; different texts stay different.

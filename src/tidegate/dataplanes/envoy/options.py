@@ -7,6 +7,7 @@ reaches the command line replaces a running Envoy by a new generation.
 from __future__ import annotations
 
 import msgspec
+
 from tidegate.dataplanes.envoy.accesslog import AccessLogOptions
 
 _TEN_YEARS = 315_360_000

@@ -18,9 +18,9 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from google.protobuf.message import Message
-from tidegate.dataplanes.envoy.accesslog import access_log_config
 
 from tidegate.dataplanes.envoy import binary, bootstrap, generations, naming
+from tidegate.dataplanes.envoy.accesslog import access_log
 from tidegate.dataplanes.envoy.ads import Confirmation
 from tidegate.dataplanes.envoy.catalog import Catalog, Changed
 from tidegate.dataplanes.envoy.features import FEATURES
@@ -31,16 +31,14 @@ from tidegate.dataplanes.envoy.resources import Kind
 from tidegate.dataplanes.envoy.retries import BindRetries
 from tidegate.dataplanes.envoy.session import Session
 from tidegate.dataplanes.envoy.settlement import Settlement
+from tidegate.dataplanes.envoy.stats import counting_loggers
 from tidegate.dataplanes.envoy.supervisor import Supervisor
 from tidegate.dataplanes.envoy.translate import TranslateOptions
 from tidegate.dataplanes.reports import ReportStream
 from tidegate.names import ListenerKey, ObjectKey, SocketKey
-from tidegate.dataplanes.envoy.features import FEATURES
 from tidegate.plan.features import Features
 from tidegate.plan.outcome import AddressReport, Pending, Report, SocketReport, Traffic
 from tidegate.plan.types import PlanChange
-
-
 
 _RETRY_SECONDS = 0.5
 _ADDRESS_SECONDS = 5.0
@@ -59,7 +57,7 @@ class EnvoyDataPlane:
         self._directory = directory
         self._envoy = envoy
         self._options = options
-        self._catalog = Catalog(TranslateOptions(wildcard=wildcard_address()), self._access_log)
+        self._catalog = Catalog(TranslateOptions(wildcard=wildcard_address()), self._loggers)
         self._settlement = Settlement(self._catalog)
         self._reports = ReportStream()
         self._pending: set[SocketKey] = set()
@@ -138,9 +136,10 @@ class EnvoyDataPlane:
             await self._supervisor.end(drain=drain)
         self._reports.close()
 
-    def _access_log(self, listener: ListenerKey, route: ObjectKey | None) -> list[Message]:
+    def _loggers(self, prefix: str, listener: ListenerKey, route: ObjectKey | None) -> list[Message]:
         options = self._options.access_log
-        return [] if options is None else list(access_log_config(options, str(listener), route.path if route else ""))
+        lines = access_log(options, listener=str(listener), route=route.path if route else "") if options else []
+        return [*counting_loggers(prefix), *lines]
 
     def _own_pids(self) -> Collection[int]:
         return self._supervisor.pids if self._supervisor is not None else ()

@@ -28,11 +28,12 @@ from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
 from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 from envoy.type.v3 import percent_pb2
-from google.protobuf import any_pb2, duration_pb2, struct_pb2, wrappers_pb2
+from google.protobuf import any_pb2, duration_pb2, wrappers_pb2
 from google.protobuf.message import Message
 
 from tidegate.dataplanes.envoy import naming
 from tidegate.dataplanes.envoy.localities import Share, Split, WeightedEndpoint
+from tidegate.dataplanes.envoy.metadata import REFUSED, backend_metadata, refusing_metadata
 from tidegate.dataplanes.envoy.resources import Kind, Resource, resource
 from tidegate.names import WILDCARD_ADDRESS, SocketKey, TargetKey
 from tidegate.plan.types import Socket, Target
@@ -83,15 +84,19 @@ def listener_resource(key: SocketKey, target: TargetKey, options: TranslateOptio
     return resource(Kind.LISTENER, name, _bytes(message))
 
 
-def filter_resource(plan_socket: Socket, target: Target, access_log: Sequence[Message]) -> Resource:
-    """The ``tcp_proxy`` that sends the socket's connections to the target's cluster."""
+def filter_resource(plan_socket: Socket, target: Target, loggers: Sequence[Message]) -> Resource:
+    """The ``tcp_proxy`` that sends the socket's connections to the target's cluster.
+
+    ``loggers`` are told of each connection when its backend is connected, and when it ends.
+    """
     name = naming.filter_name(target.key)
     proxy = tcp_proxy_pb2.TcpProxy(
         stat_prefix=naming.traffic_prefix(target.key, plan_socket.listener, target.route),
         cluster=naming.target_name(target.key),
         # Without it, connections that are silent for an hour would be closed.
         idle_timeout=duration_pb2.Duration(seconds=0),
-        access_log=access_log,
+        access_log=loggers,
+        access_log_options=tcp_proxy_pb2.TcpProxy.TcpAccessLogOptions(flush_access_log_on_connected=True),
     )
     message = extension_pb2.TypedExtensionConfig(
         name=name, typed_config=any_pb2.Any(type_url=_TCP_PROXY, value=_bytes(proxy))
@@ -203,7 +208,7 @@ def _cluster_template() -> cluster_pb2.Cluster:
 
 
 def _locality(share: Share) -> endpoint_components_pb2.LocalityLbEndpoints:
-    metadata = {endpoint.label: _metadata(endpoint.label) for endpoint in share.endpoints}
+    metadata = {endpoint.label: backend_metadata(endpoint.label) for endpoint in share.endpoints}
     return endpoint_components_pb2.LocalityLbEndpoints(
         locality=base_pb2.Locality(sub_zone=share.name),
         load_balancing_weight=wrappers_pb2.UInt32Value(value=share.weight),
@@ -223,16 +228,11 @@ def _endpoint(weighted: WeightedEndpoint, metadata: base_pb2.Metadata) -> endpoi
 def _refusing_locality(weight: int) -> endpoint_components_pb2.LocalityLbEndpoints:
     address = address_pb2.Address(pipe=address_pb2.Pipe(path=REFUSE_SOCKET))
     endpoint = endpoint_components_pb2.LbEndpoint(
-        endpoint=endpoint_components_pb2.Endpoint(address=address), metadata=_metadata(naming.REFUSED_LABEL)
+        endpoint=endpoint_components_pb2.Endpoint(address=address), metadata=refusing_metadata()
     )
     # A backend's share is named by its ref, which a plan never makes empty, so the region keeps them apart.
     return endpoint_components_pb2.LocalityLbEndpoints(
-        locality=base_pb2.Locality(region=naming.REFUSED_LABEL),
+        locality=base_pb2.Locality(region=REFUSED),
         load_balancing_weight=wrappers_pb2.UInt32Value(value=weight),
         lb_endpoints=[endpoint],
     )
-
-
-def _metadata(label: str) -> base_pb2.Metadata:
-    fields = struct_pb2.Struct(fields={"backend": struct_pb2.Value(string_value=label)})
-    return base_pb2.Metadata(filter_metadata={naming.METADATA_NAMESPACE: fields})
