@@ -28,6 +28,10 @@ _EVENTS_SHOWN = 6
 _REMARKS_SHOWN = 4
 _CHROME_LINES = 6
 
+_HEADINGS = {"LISTENER": 0, "PORT": 1, "STATE": 2, "ROUTE": 3, "BACKENDS": 4, "ACTIVE": 5}
+_ELASTIC = ("LISTENER", "ROUTE", "BACKENDS")
+"""The columns that are cut when the terminal is narrow."""
+
 _STATE_STYLES = {"Live": "green", "Pending": "yellow", "Failed": "bold red", "Rejected": "red"}
 _LEVEL_STYLES = {"debug": "dim", "info": "", "warning": "yellow", "error": "bold red", "critical": "bold red"}
 
@@ -70,18 +74,20 @@ class LiveConsole:
 
     def _draw(self) -> None:
         self._drawn = time.monotonic()
-        self._live.update(screen(self._state, list(self._events), height=self._console.height), refresh=True)
+        size = self._console.size
+        view = screen(self._state, list(self._events), width=size.width, height=size.height)
+        self._live.update(view, refresh=True)
 
 
-def screen(state: State | None, events: Sequence[Event], *, height: int) -> RenderableType:
-    """The whole view, no taller than ``height`` lines; what does not fit is counted."""
+def screen(state: State | None, events: Sequence[Event], *, width: int, height: int) -> RenderableType:
+    """The whole view, fit for so many columns and lines; what does not fit is counted."""
     if state is None:
         return Group(Text("tidegate is starting", style="bold"), *map(_event, events[-_EVENTS_SHOWN:]))
     notes = remarks(state)
     shown_notes = notes[:_REMARKS_SHOWN]
     shown_events = events[-_EVENTS_SHOWN:]
     room = height - _CHROME_LINES - len(shown_notes) - len(shown_events)
-    parts: list[RenderableType] = [_headline(state), _table(state.listeners, max(room, 1))]
+    parts: list[RenderableType] = [_headline(state), _table(state.listeners, width=width, room=room)]
     parts.extend(Text(f"! {note}", style="yellow", overflow="ellipsis", no_wrap=True) for note in shown_notes)
     if len(notes) > len(shown_notes):
         parts.append(Text(f"! and {len(notes) - len(shown_notes)} more: tidegate check", style="yellow"))
@@ -103,31 +109,55 @@ def _headline(state: State) -> Text:
     return text
 
 
-def _table(listeners: Sequence[ListenerView], room: int) -> RenderableType:
-    table = Table(box=None, pad_edge=False, expand=False, header_style="bold")
-    table.add_column("LISTENER", overflow="ellipsis", no_wrap=True, ratio=3)
-    table.add_column("PORT", no_wrap=True)
-    table.add_column("STATE", no_wrap=True)
-    table.add_column("ROUTE", overflow="ellipsis", no_wrap=True, ratio=2)
-    table.add_column("BACKENDS", overflow="ellipsis", no_wrap=True, ratio=4)
-    table.add_column("ACTIVE", justify="right", no_wrap=True)
-    used, shown = 0, 0
-    for listener in listeners:
-        backends = backend_lines(listener)
-        used += max(1, len(backends))
-        if used > room:
-            break
-        shown += 1
-        table.add_row(
-            listener_name(listener),
-            port_text(listener),
-            Text(listener.state, style=_STATE_STYLES.get(listener.state, "")),
-            route_text(listener),
-            _backends(listener, backends),
-            str(listener.active),
+def _table(listeners: Sequence[ListenerView], *, width: int, room: int) -> RenderableType:
+    shown = _that_fit(listeners, room)
+    rows = [_cells(listener) for listener in shown]
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", expand=_natural(rows) > width)
+    for heading, index in _HEADINGS.items():
+        widest = max([len(heading), *(_widest(row[index]) for row in rows)])
+        table.add_column(
+            heading,
+            justify="right" if heading == "ACTIVE" else "left",
+            overflow="ellipsis",
+            no_wrap=True,
+            ratio=widest if heading in _ELASTIC else None,
         )
-    hidden = len(listeners) - shown
+    for row in rows:
+        table.add_row(*row)
+    hidden = len(listeners) - len(shown)
     return Group(table, Text(f"and {hidden} more: tidegate status", style="dim")) if hidden else table
+
+
+def _that_fit(listeners: Sequence[ListenerView], room: int) -> list[ListenerView]:
+    """As many from the start as there are lines for; one at least, and a line is kept for the rest."""
+    used, shown = 0, []
+    for listener in listeners:
+        used += max(1, len(listener.backends))
+        if shown and used > room:
+            break
+        shown.append(listener)
+    return shown
+
+
+def _cells(listener: ListenerView) -> list[Text]:
+    return [
+        Text(listener_name(listener)),
+        Text(port_text(listener)),
+        Text(listener.state, style=_STATE_STYLES.get(listener.state, "")),
+        Text(route_text(listener)),
+        _backends(listener, backend_lines(listener)),
+        Text(str(listener.active)),
+    ]
+
+
+def _natural(rows: Sequence[Sequence[Text]]) -> int:
+    """How wide the table is when nothing is cut."""
+    columns = (max([len(heading), *(_widest(row[index]) for row in rows)]) for heading, index in _HEADINGS.items())
+    return sum(columns) + 2 * len(_HEADINGS)
+
+
+def _widest(text: Text) -> int:
+    return max(map(len, text.plain.split("\n")))
 
 
 def _backends(listener: ListenerView, lines: Sequence[str]) -> Text:

@@ -52,11 +52,15 @@ def verdict(
     result = Result.NOT_ACCEPTED if severities & bad else Result.CLEAN
     return Verdict(
         result=result if readable else Result.UNREADABLE,
-        problems=tuple(problem_of(item) for item in dict.fromkeys(said)),
+        problems=tuple(problem_of(item) for item in sorted(dict.fromkeys(said), key=_gravity)),
         hints=hints,
         listeners=state.listeners,
         objects=state.objects,
     )
+
+
+def _gravity(item: Diagnostic) -> int:
+    return list(Severity).index(item.severity)
 
 
 def problem_of(item: Diagnostic) -> Problem:
@@ -83,10 +87,11 @@ def text_of(found: Verdict) -> str:
 
 
 def problem_text(item: Problem) -> str:
-    """``file:line: path: message``, with the object, and the severity where it is not an error."""
+    """``file:line: path: message``, then the object; the severity where it is not an error."""
     place = f"{item.file}:{item.line}" if item.line else item.file
     severity = "" if item.severity == "error" else f"{item.severity}: "
-    return ": ".join(part for part in (place, item.object, item.path, f"{severity}{item.message}") if part)
+    about = f" ({item.object})" if item.object else ""
+    return ": ".join(part for part in (place, item.path, f"{severity}{item.message}{about}") if part)
 
 
 def _decisions(found: Verdict) -> Iterator[str]:

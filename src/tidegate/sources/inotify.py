@@ -5,6 +5,9 @@ wait for the descriptor without a thread. inotify(7) is the reference for masks 
 not pass on that a writer closed a file, which is the moment when the file is whole.
 """
 
+# Paths stay text, as events come by the thousand.
+# ruff: noqa: PTH118
+
 from __future__ import annotations
 
 import ctypes

@@ -2,13 +2,13 @@
 
 In: a listing of files and directories. Out: which of the files changed and whether their writers are
 done, or that names changed and the listing has to be made again. On Linux the kernel is asked directly,
-as it alone tells when a writer closes a file; elsewhere watchfiles is. Lost events, errors of the watch and systems that tell nothing (network
-mounts, links above a watched path) are covered by a sweep: see `files`. Whether a changed file is
-whole is decided in `settling`.
+as it alone tells when a writer closes a file; elsewhere watchfiles is. Lost events, errors of the watch
+and systems that tell nothing (network mounts, links above a watched path) are covered by a sweep: see
+`files`. When a changed file is to be read is decided in `settling`.
 """
 
 # Paths stay the text that the user gave; thousands of them are looked at in one go.
-# ruff: noqa: PTH100, PTH112, PTH114, PTH118, PTH119, PTH120
+# ruff: noqa: PTH100, PTH112, PTH116, PTH114, PTH118, PTH119, PTH120
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 from watchfiles._rust_notify import RustNotify, WatchfilesRustInternalError
@@ -30,6 +30,7 @@ from tidegate.sources.listing import STDIN, Listing, is_manifest
 STEP_MS: Final = 5
 DEBOUNCE_MS: Final = 50
 
+_Identity = tuple[int, int] | None
 _LOST: Final = Mask.OVERFLOW | Mask.IGNORED
 
 _Changes = set[tuple[int, str]] | str
@@ -72,7 +73,7 @@ class InotifyNews:
         """See `News`."""
         loop = asyncio.get_running_loop()
         readable: asyncio.Future[None] = loop.create_future()
-        loop.add_reader(self._inotify.descriptor, lambda: readable.done() or readable.set_result(None))
+        loop.add_reader(self._inotify.descriptor, _fulfil, readable)
         try:
             await asyncio.wait({wake, readable}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -101,7 +102,8 @@ class WatchfilesNews:
         if self._next is None:
             run = functools.partial(self._notify.watch, DEBOUNCE_MS, STEP_MS, 0, self._stop)
             self._next = asyncio.get_running_loop().run_in_executor(self._executor, run)
-        await asyncio.wait({wake, self._next}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        either: set[asyncio.Future[Any]] = {wake, self._next}
+        await asyncio.wait(either, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         if not self._next.done():
             return []
         done, self._next = self._next, None
@@ -118,6 +120,11 @@ class WatchfilesNews:
             await asyncio.wait({self._next})
         self._notify.close()
         self._executor.shutdown(wait=False)
+
+
+def _fulfil(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 def system_news(directories: Iterable[str]) -> News | None:
@@ -137,7 +144,7 @@ class Watcher:
     def __init__(self, open_news: Callable[[Iterable[str]], News | None] = system_news) -> None:
         self._open_news = open_news
         self._known: dict[str, str] = {}
-        self._directories: frozenset[str] = frozenset()
+        self._directories: dict[str, _Identity] = {}
         self._news: News | None = None
         self._lost = True
         self._wake: asyncio.Future[None] | None = None
@@ -172,8 +179,8 @@ class Watcher:
 
     def wake(self) -> None:
         """Ends a wait now. To be called in the event loop's thread."""
-        if self._wake is not None and not self._wake.done():
-            self._wake.set_result(None)
+        if self._wake is not None:
+            _fulfil(self._wake)
 
     async def close(self) -> None:
         """Ends the watch; returns when nothing of it runs any more."""
@@ -204,8 +211,11 @@ class Watcher:
         return is_manifest(name) or name.startswith("..") or path in self._directories or os.path.isdir(path)
 
 
-def _watched(listing: Listing) -> tuple[dict[str, str], frozenset[str]]:
-    """The names under which events may speak of the listing's files, and the directories to watch."""
+def _watched(listing: Listing) -> tuple[dict[str, str], dict[str, _Identity]]:
+    """The names under which events may speak of the listing's files, and the directories to watch.
+
+    Directories have an identity, as another one may have been put in the place of a watched one.
+    """
     known: dict[str, str] = {}
     real: dict[str, str] = {}
     directories = {os.path.abspath(directory) for directory in listing.directories}
@@ -223,7 +233,15 @@ def _watched(listing: Listing) -> tuple[dict[str, str], frozenset[str]]:
             known[target] = path
             directories.add(os.path.dirname(target))
     directories.update(_nearest(path) for path in listing.missing)
-    return known, frozenset(directories)
+    return known, {directory: _identity(directory) for directory in directories}
+
+
+def _identity(directory: str) -> _Identity:
+    try:
+        status = os.stat(directory)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _nearest(path: str) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import io
 import os
+import sys
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -131,6 +132,21 @@ async def test_a_file_that_is_being_rewritten_deletes_nothing(tmp_path: Path) ->
             file.write(text[len(text) // 2 :] + "---\n" + route("new"))
         found = await changes(batches)
         assert list(found) == ["new"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of writers")
+async def test_a_slow_writer_is_waited_for(tmp_path: Path) -> None:
+    """A file that is written anew in pieces, with pauses, is read once, when its writer is done."""
+    a = tmp_path / "a.yaml"
+    a.write_text(file_of(route(f"r{i}") for i in range(3)))
+    async with streaming(FilesSource([str(a)])) as batches:
+        await next_of(batches)
+        with a.open("w") as file:
+            for i in range(3):
+                file.write(route(f"r{i}", port=1) + "---\n")
+                file.flush()
+                await asyncio.sleep(0.3)
+        assert {name: port(one) for name, one in (await changes(batches)).items()} == {"r0": 1, "r1": 1, "r2": 1}
 
 
 async def test_a_broken_document_is_told_and_repaired(tmp_path: Path) -> None:

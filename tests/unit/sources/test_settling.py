@@ -30,6 +30,34 @@ def test_a_file_that_stands_still_is_ready_once() -> None:
     assert settling.due() is None
 
 
+def test_a_whole_file_is_ready_at_once() -> None:
+    """When its writer is known to be done; one that is gone still gets its time."""
+    disk = Disk()
+    disk.versions["a"] = 1
+    settling = Settling(disk)
+    settling.changed("a", 0.0)
+    settling.whole("a", 0.001)
+    settling.whole("gone", 0.001)
+    assert settling.ready(0.001) == [Ready("a", patient=True)]
+    assert settling.ready(0.001 + GONE_S) == [Ready("gone", patient=True)]
+
+
+def test_a_writer_at_work_is_waited_for() -> None:
+    """However still the file stands, until the writer is done or patience ends."""
+    disk = Disk()
+    disk.versions["a"] = 1
+    settling = Settling(disk)
+    settling.changed("a", 0.0)
+    settling.writing("a", 1.0)
+    settling.changed("a", 1.5)
+    assert settling.ready(5.0) == []
+    settling.writing("a", 6.0)
+    settling.whole("a", 7.0)
+    assert settling.ready(7.0) == [Ready("a", patient=True)]
+    settling.writing("a", 10.0)
+    assert settling.ready(10.0 + PATIENCE_S) == [Ready("a", patient=True)]
+
+
 def test_a_file_that_goes_on_changing_waits_on() -> None:
     """Each change begins the wait anew; news of the same change do not."""
     disk = Disk()

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import pytest
 from support.input_files import DEADLINE_S
 from watchfiles._rust_notify import WatchfilesRustInternalError
 
+from tidegate.sources.inotify import Event, Mask
 from tidegate.sources.listing import Listing, list_files
-from tidegate.sources.watching import EVERYTHING, NOTHING, Seen, Watcher
+from tidegate.sources.watching import EVERYTHING, NOTHING, News, Seen, WatchfilesNews, Watcher, system_news
+
+
+BOTH = pytest.mark.parametrize("open_news", [system_news, WatchfilesNews], ids=["system", "watchfiles"])
+Opening = Callable[[Iterable[str]], News | None]
+
+
+def files_of(seen: Seen) -> frozenset[str]:
+    """All files that were told of."""
+    return seen.whole | seen.writing | seen.changed
 
 
 async def until_seen(watcher: Watcher, *, names: bool = False) -> Seen:
@@ -18,7 +31,7 @@ async def until_seen(watcher: Watcher, *, names: bool = False) -> Seen:
     async with asyncio.timeout(DEADLINE_S):
         while True:
             seen = await watcher.wait(DEADLINE_S)
-            if seen.names if names else seen.files:
+            if seen.names if names else files_of(seen):
                 return seen
 
 
@@ -28,27 +41,49 @@ async def quiet(watcher: Watcher) -> None:
         pass
 
 
-async def test_a_changed_file_is_told_by_the_name_the_user_gave(tmp_path: Path) -> None:
+@BOTH
+async def test_a_changed_file_is_told_by_the_name_the_user_gave(tmp_path: Path, open_news: Opening) -> None:
     """Also when the directory is reached by a link, or the file is one."""
     real = tmp_path / "real"
     real.mkdir()
     (real / "a.yaml").write_text("1")
     (tmp_path / "link").symlink_to(real)
     (tmp_path / "single.yaml").symlink_to(real / "a.yaml")
-    watcher = Watcher()
+    watcher = Watcher(open_news)
     for given in (tmp_path / "link", tmp_path / "single.yaml"):
         listing = list_files([str(given)])
         assert await watcher.watch(listing)
         (real / "a.yaml").write_text("2")
-        assert (await until_seen(watcher)).files == frozenset(listing.files)
+        assert files_of(await until_seen(watcher)) == frozenset(listing.files)
         await quiet(watcher)
     await watcher.close()
 
 
-async def test_names_that_matter_and_names_that_do_not(tmp_path: Path) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of writers")
+async def test_linux_tells_when_a_writer_is_done(tmp_path: Path) -> None:
+    """While it writes, when it closes, and when a file is put in place whole."""
+    a = tmp_path / "a.yaml"
+    a.write_text("1")
+    watcher = Watcher()
+    await watcher.watch(list_files([str(tmp_path)]))
+    with a.open("a") as file:
+        file.write("2")
+        file.flush()
+        assert await watcher.wait(DEADLINE_S) == Seen(writing=frozenset({str(a)}))
+    assert await watcher.wait(DEADLINE_S) == Seen(whole=frozenset({str(a)}))
+    (tmp_path / ".new").write_text("3")
+    (tmp_path / ".new").replace(a)
+    assert (await until_seen(watcher)).whole == {str(a)}
+    a.chmod(0o600)
+    assert (await until_seen(watcher)).changed == {str(a)}
+    await watcher.close()
+
+
+@BOTH
+async def test_names_that_matter_and_names_that_do_not(tmp_path: Path, open_news: Opening) -> None:
     """New manifests, directories and link swaps ask for a new listing; other files are nobody's business."""
     (tmp_path / "sub").mkdir()
-    watcher = Watcher()
+    watcher = Watcher(open_news)
     await watcher.watch(list_files([str(tmp_path)]))
     (tmp_path / ".a.yaml.swp").write_text("")
     (tmp_path / "a.txt").write_text("")
@@ -75,6 +110,10 @@ async def test_directories_are_watched_anew_only_when_they_change(tmp_path: Path
     assert not await watcher.watch(list_files([str(tmp_path)]))
     (tmp_path / "sub").mkdir()
     assert await watcher.watch(list_files([str(tmp_path)]))
+    (tmp_path / "other").mkdir()
+    (tmp_path / "sub").rmdir()
+    (tmp_path / "other").rename(tmp_path / "sub")
+    assert await watcher.watch(list_files([str(tmp_path)])), "another directory in the same place"
     await watcher.close()
 
 
@@ -104,17 +143,16 @@ async def test_an_error_of_the_watch_means_that_anything_may_have_changed(tmp_pa
     """The watch begins anew at the next call."""
 
     class Failing:
-        def watch(self, *_: object) -> set[tuple[int, str]]:
-            raise WatchfilesRustInternalError
+        async def wait(self, wake: asyncio.Future[None], timeout: float) -> None:
+            return None
 
-        def close(self) -> None:
+        async def close(self) -> None:
             pass
 
-    watcher = Watcher()
+    news: list[News] = [Failing()]
+    watcher = Watcher(lambda directories: news.pop() if news else system_news(directories))
     listing = list_files([str(tmp_path)])
     await watcher.watch(listing)
-    working, watcher._notify = watcher._notify, Failing()
-    working.close()
     assert await watcher.wait(DEADLINE_S) == EVERYTHING
     assert await watcher.watch(listing)
     (tmp_path / "a.yaml").write_text("")
@@ -122,9 +160,45 @@ async def test_an_error_of_the_watch_means_that_anything_may_have_changed(tmp_pa
     await watcher.close()
 
 
-async def test_nothing_runs_after_close(tmp_path: Path) -> None:
-    """The thread ends at once, also when a wait was cancelled."""
-    watcher = Watcher()
+async def test_lost_events_ask_for_a_new_listing(tmp_path: Path) -> None:
+    """An overflow says nothing of names, so everything has to be looked at."""
+
+    class Overflowing:
+        async def wait(self, wake: asyncio.Future[None], timeout: float) -> list[Event]:
+            return [Event("", Mask.OVERFLOW)]
+
+        async def close(self) -> None:
+            pass
+
+    watcher = Watcher(lambda _: Overflowing())
+    await watcher.watch(list_files([str(tmp_path)]))
+    assert await watcher.wait(DEADLINE_S) == EVERYTHING
+
+
+async def test_an_error_of_watchfiles_is_a_lost_watch(tmp_path: Path) -> None:
+    """Whatever it is: the watch is to begin anew."""
+    news = WatchfilesNews([str(tmp_path)])
+    wake = asyncio.get_running_loop().create_future()
+    news._next = asyncio.get_running_loop().create_future()
+    news._next.set_exception(WatchfilesRustInternalError())
+    assert await news.wait(wake, DEADLINE_S) is None
+    await news.close()
+
+
+async def test_without_a_watch_a_wait_is_a_pause(tmp_path: Path) -> None:
+    """Where the system refuses, the sweep has to do."""
+    watcher = Watcher(lambda _: None)
+    assert await watcher.watch(list_files([str(tmp_path)]))
+    assert await watcher.wait(0.01) == NOTHING
+    asyncio.get_running_loop().call_later(0.01, watcher.wake)
+    async with asyncio.timeout(DEADLINE_S):
+        assert await watcher.wait(1000) == NOTHING
+
+
+@BOTH
+async def test_nothing_runs_after_close(tmp_path: Path, open_news: Opening) -> None:
+    """Threads end at once, also when a wait was cancelled."""
+    watcher = Watcher(open_news)
     await watcher.watch(list_files([str(tmp_path)]))
     async with asyncio.TaskGroup() as group:
         waiting = group.create_task(watcher.wait(1000))

@@ -1,0 +1,211 @@
+"""Counters that only grow, from counters that Envoy begins anew. Pure: no clock, no files, no Envoy.
+
+In: what was counted by each Envoy process (``RawCounters`` per statistics prefix), who owns a prefix, and
+which processes are gone. Out: ``Traffic`` per listener and route. Asking Envoy is left to ``stats``, keeping
+the ledger's state to ``trafficfile``, and when to ask to the plane.
+
+How: for each process and prefix the ledger remembers the raw counters of the last look, the *baseline*, and
+adds to the totals what grew since. Envoy's counters of a prefix begin anew with a process, and when the
+prefix had vanished (its route was removed and its last connection ended). So
+
+* a prefix without baseline counts from zero, a lower value than the baseline too;
+* a prefix that is not in a look has vanished: its baseline is dropped;
+* ``retire`` drops all baselines of a process that ended;
+* a look that failed is not reported at all, and changes nothing.
+
+Two processes side by side (a replacement) have baselines of their own and are simply added up. Totals and
+baselines are kept together, so a controller that starts again and adopts a running Envoy goes on without a
+gap or a double count.
+
+What is lost: what a process counted after the last look, when it dies or a prefix vanishes before the
+next one. The owner of a prefix that is about to go (removed listener, other route) should therefore be
+looked at once more right before; connections that stay open keep the prefix alive anyhow. And a prefix that
+vanishes, comes back and passes its baseline all between two looks counts only what exceeds the baseline.
+
+Bounds: a series that no longer has an owner keeps its totals, so that counters go on when a listener comes
+back, until there are more than ``MAX_SERIES``; then those go first that did not grow for longest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+
+import msgspec
+
+from tidegate.dataplanes.envoy.stats import RawCounters
+from tidegate.names import ListenerKey, ObjectKey
+from tidegate.plan.outcome import Traffic
+
+MAX_SERIES = 20_000
+"""How many series are remembered at most; those that have an owner now are never dropped."""
+
+
+class Series(msgspec.Struct, frozen=True, order=True, cache_hash=True):
+    """What counters are kept for: one route on one listener, or a listener without a route."""
+
+    listener: ListenerKey
+    route: ObjectKey | None
+
+
+class Totals(msgspec.Struct, frozen=True, kw_only=True):
+    """What was counted for a series, by all processes that ever were."""
+
+    opened: int = 0
+    refused: int = 0
+    received: int = 0
+    sent: int = 0
+
+
+class SeriesState(msgspec.Struct, frozen=True, kw_only=True):
+    """A series in the ledger's state."""
+
+    series: Series
+    totals: Totals
+
+
+class PrefixState(msgspec.Struct, frozen=True, kw_only=True):
+    """The baseline of a prefix in one process, in the ledger's state."""
+
+    generation: str
+    prefix: str
+    series: Series
+    baseline: RawCounters
+
+
+class LedgerState(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a ledger knows. ``totals`` are in the order in which they last grew."""
+
+    totals: tuple[SeriesState, ...] = ()
+    prefixes: tuple[PrefixState, ...] = ()
+
+
+_EMPTY = LedgerState()
+_NOTHING = RawCounters()
+
+
+class _Watched(msgspec.Struct, frozen=True):
+    series: Series
+    baseline: RawCounters
+
+
+class TrafficLedger:
+    """Adds up what the Envoys of one plane count, going on where ``state`` was.
+
+    ``generation`` identifies a process for good: a restarted one has another, an adopted one keeps its own.
+    Processes of ``state`` that are gone by now must be retired.
+    """
+
+    def __init__(self, state: LedgerState = _EMPTY, *, max_series: int = MAX_SERIES) -> None:
+        self._max_series = max_series
+        # In the order in which they last grew; the plan's own come to the end whenever they are looked at.
+        self._totals: dict[Series, Totals] = {entry.series: entry.totals for entry in state.totals}
+        self._watched: dict[str, dict[str, _Watched]] = {}
+        for entry in state.prefixes:
+            self._watched.setdefault(entry.generation, {})[entry.prefix] = _Watched(entry.series, entry.baseline)
+
+    @property
+    def generations(self) -> Collection[str]:
+        """The processes that have baselines."""
+        return tuple(self._watched)
+
+    def observe(self, generation: str, counted: Mapping[str, RawCounters], owners: Mapping[str, Series]) -> None:
+        """Take one complete look at one process.
+
+        ``owners`` says whose each prefix is now. A prefix that is not in there any more still counts for
+        its last owner, as connections that outlive their route do; one that never was is ignored.
+        """
+        before = self._watched.get(generation, {})
+        after: dict[str, _Watched] = {}
+        for prefix, raw in counted.items():
+            known = before.get(prefix)
+            series = owners.get(prefix) or (known.series if known is not None else None)
+            if series is None:
+                continue
+            if known is not None and known.baseline == raw and known.series == series:
+                after[prefix] = known
+                continue
+            self._add(series, _growth(known.baseline if known is not None else _NOTHING, raw))
+            after[prefix] = _Watched(series, raw)
+        self._watched[generation] = after
+        self._bound(owners.values())
+
+    def retire(self, generation: str) -> None:
+        """The process has ended. Its totals stay; it has no active connections any more."""
+        self._watched.pop(generation, None)
+
+    def traffic(self, present: Iterable[Series]) -> list[Traffic]:
+        """The counters now: of ``present``, what is planned, and of whatever else has connections open, sorted."""
+        active = self._active()
+        shown = {*present, *(series for series, count in active.items() if count)}
+        return [
+            Traffic(
+                listener=series.listener,
+                route=series.route,
+                opened=totals.opened,
+                refused=totals.refused,
+                active=active.get(series, 0),
+                received=totals.received,
+                sent=totals.sent,
+            )
+            for series in sorted(shown, key=_order)
+            for totals in (self._totals.get(series, Totals()),)
+        ]
+
+    def to_state(self) -> LedgerState:
+        """All that this ledger knows, for a later one."""
+        return LedgerState(
+            totals=tuple(SeriesState(series=series, totals=totals) for series, totals in self._totals.items()),
+            prefixes=tuple(
+                PrefixState(generation=generation, prefix=prefix, series=watched.series, baseline=watched.baseline)
+                for generation, prefixes in self._watched.items()
+                for prefix, watched in prefixes.items()
+            ),
+        )
+
+    def _add(self, series: Series, growth: RawCounters) -> None:
+        totals = self._totals.get(series, Totals())
+        if growth.opened or growth.refused or growth.received or growth.sent:
+            self._totals.pop(series, None)
+            totals = Totals(
+                opened=totals.opened + growth.opened,
+                refused=totals.refused + growth.refused,
+                received=totals.received + growth.received,
+                sent=totals.sent + growth.sent,
+            )
+        self._totals[series] = totals
+
+    def _active(self) -> dict[Series, int]:
+        """Open connections. The two counters of a pair are read a moment apart, so never less than none."""
+        active: dict[Series, int] = {}
+        for prefixes in self._watched.values():
+            for watched in prefixes.values():
+                count = max(0, watched.baseline.opened - watched.baseline.ended)
+                active[watched.series] = active.get(watched.series, 0) + count
+        return active
+
+    def _bound(self, owned: Iterable[Series]) -> None:
+        excess = len(self._totals) - self._max_series
+        if excess <= 0:
+            return
+        keep = {*owned, *(watched.series for prefixes in self._watched.values() for watched in prefixes.values())}
+        for series in [series for series in self._totals if series not in keep][:excess]:
+            del self._totals[series]
+
+
+def _growth(before: RawCounters, now: RawCounters) -> RawCounters:
+    """What was counted since ``before``. Counters of a prefix begin anew all at once."""
+    again = now.opened < before.opened or now.ended < before.ended or now.refused < before.refused
+    if again or now.received < before.received or now.sent < before.sent:
+        return now
+    return RawCounters(
+        opened=now.opened - before.opened,
+        refused=now.refused - before.refused,
+        ended=now.ended - before.ended,
+        received=now.received - before.received,
+        sent=now.sent - before.sent,
+    )
+
+
+def _order(series: Series) -> tuple[ListenerKey, bool, ObjectKey | None]:
+    """Listeners in order, without a route first; two of one listener are never both without a route."""
+    return (series.listener, series.route is not None, series.route)
