@@ -57,6 +57,8 @@ class Backend:
             return
         self._server.close()
         for writer in tuple(self._writers):
+            if writer.transport.is_closing():
+                continue
             # Without lingering, the end of a connection is a reset, whatever it was doing.
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             writer.transport.abort()

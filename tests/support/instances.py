@@ -7,6 +7,7 @@ outlive them by design. What they wrote is kept for the report of a failed test.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import os
 import shutil
@@ -14,6 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -226,14 +228,22 @@ def _is_envoy_in(process: psutil.Process, directory: Path) -> bool:
 
 
 def end_processes(processes: Iterable[psutil.Process]) -> None:
-    """Kill processes and wait until they are gone."""
+    """Kill processes and wait until they run no more; that init reaps them may take longer."""
     killed = list(processes)
     for process in killed:
-        try:
+        with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-        except psutil.NoSuchProcess:
-            continue
-    psutil.wait_procs(killed, timeout=10)
+    deadline = time.monotonic() + 10
+    while any(_runs(process) for process in killed):
+        assert time.monotonic() < deadline, f"still running after SIGKILL: {killed}"
+        time.sleep(0.005)
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def find_object(state: State, kind: str, name: str) -> dict[str, Any]:

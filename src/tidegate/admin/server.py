@@ -55,10 +55,12 @@ async def serve(address: AdminAddress, providers: Providers) -> AsyncIterator[Ad
     removed at the end. Raises SettingsError when the address cannot be bound.
     """
     listening = _listen(address)
-    runner = web.AppRunner(_application(providers), access_log=None, handle_signals=False)
+    runner = web.AppRunner(
+        _application(providers), access_log=None, handle_signals=False, shutdown_timeout=_GOODBYE_SECONDS
+    )
     try:
         await runner.setup()
-        await web.SockSite(runner, listening, shutdown_timeout=_GOODBYE_SECONDS).start()
+        await web.SockSite(runner, listening).start()
         yield _bound(address, listening)
     finally:
         await runner.cleanup()

@@ -31,6 +31,8 @@ _CHROME_LINES = 6
 _HEADINGS = {"LISTENER": 0, "PORT": 1, "STATE": 2, "ROUTE": 3, "BACKENDS": 4, "ACTIVE": 5}
 _ELASTIC = ("LISTENER", "ROUTE", "BACKENDS")
 """The columns that are cut when the terminal is narrow."""
+_KEPT_WIDTH = 24
+"""So much of a listener's name is always shown: its end tells it apart from the others."""
 
 _STATE_STYLES = {"Live": "green", "Pending": "yellow", "Failed": "bold red", "Rejected": "red"}
 _LEVEL_STYLES = {"debug": "dim", "info": "", "warning": "yellow", "error": "bold red", "critical": "bold red"}
@@ -112,7 +114,7 @@ def _headline(state: State) -> Text:
 def _table(listeners: Sequence[ListenerView], *, width: int, room: int) -> RenderableType:
     shown = _that_fit(listeners, room)
     rows = [_cells(listener) for listener in shown]
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", expand=_natural(rows) > width)
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold", expand=_natural(rows) > width)
     for heading, index in _HEADINGS.items():
         widest = max([len(heading), *(_widest(row[index]) for row in rows)])
         table.add_column(
@@ -121,6 +123,7 @@ def _table(listeners: Sequence[ListenerView], *, width: int, room: int) -> Rende
             overflow="ellipsis",
             no_wrap=True,
             ratio=widest if heading in _ELASTIC else None,
+            min_width=min(widest, _KEPT_WIDTH) if heading == "LISTENER" else None,
         )
     for row in rows:
         table.add_row(*row)
@@ -130,7 +133,8 @@ def _table(listeners: Sequence[ListenerView], *, width: int, room: int) -> Rende
 
 def _that_fit(listeners: Sequence[ListenerView], room: int) -> list[ListenerView]:
     """As many from the start as there are lines for; one at least, and a line is kept for the rest."""
-    used, shown = 0, []
+    used = 0
+    shown: list[ListenerView] = []
     for listener in listeners:
         used += max(1, len(listener.backends))
         if shown and used > room:
@@ -153,7 +157,7 @@ def _cells(listener: ListenerView) -> list[Text]:
 def _natural(rows: Sequence[Sequence[Text]]) -> int:
     """How wide the table is when nothing is cut."""
     columns = (max([len(heading), *(_widest(row[index]) for row in rows)]) for heading, index in _HEADINGS.items())
-    return sum(columns) + 2 * len(_HEADINGS)
+    return sum(columns) + len(_HEADINGS)
 
 
 def _widest(text: Text) -> int:

@@ -38,15 +38,18 @@ def route_text(listener: ListenerView) -> str:
 
 
 def backend_lines(listener: ListenerView) -> list[str]:
-    """One text per backend: name, share where there are several, usable and known endpoints."""
+    """One text per backend: share where there are several, usable and known endpoints, name.
+
+    The numbers come first, because what is cut in a narrow view is the end.
+    """
     total = sum(backend.weight for backend in listener.backends)
     return [_backend(backend, total, several=len(listener.backends) > 1) for backend in listener.backends]
 
 
 def _backend(backend: BackendView, total: int, *, several: bool) -> str:
-    share = f" {share_text(backend.weight, total)}" if several else ""
+    share = f"{share_text(backend.weight, total)} " if several else ""
     ready = "refused" if backend.refused and not backend.total else f"{backend.endpoints}/{backend.total}"
-    return f"{short(backend.name)}{share} {ready}"
+    return f"{share}{ready} {short(backend.name)}"
 
 
 def share_text(weight: int, total: int) -> str:

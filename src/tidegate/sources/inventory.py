@@ -53,6 +53,7 @@ class Inventory:
     def __init__(self, read: Callable[[str, str], Chunk] = read_chunk) -> None:
         self._read = read
         self._files: dict[str, _File] = {}
+        self._speaking: dict[str, _File] = {}
         self._claims: dict[ObjectKey, tuple[Entry, ...]] = {}
         self._contested: set[ObjectKey] = set()
         self._touched: set[ObjectKey] = set()
@@ -65,6 +66,7 @@ class Inventory:
         kept = file.has_objects()
         file.troubles = _syntax_errors(path, texts, chunks, kept=kept)
         if file.troubles and kept:
+            self._speaking[path] = file
             return
         old = file.chunks[start : len(file.chunks) - end]
         new = chunks[start : len(chunks) - end]
@@ -72,12 +74,17 @@ class Inventory:
         file.loud = [chunk for chunk in chunks if chunk.remarks or chunk.unknown]
         _place(chunks, start, new)
         self._replace(file, old, new)
+        if file.loud or file.troubles:
+            self._speaking[path] = file
+        else:
+            self._speaking.pop(path, None)
 
     def fail(self, path: str, message: str, line: int = 0) -> None:
         """The file is there and cannot be read, or is no text; ``line`` counts from 1, 0: as a whole."""
         file = self._files.setdefault(path, _File())
         kept = KEPT if file.has_objects() else ""
         file.troubles = (_error(Location(path, line), message + kept),)
+        self._speaking[path] = file
 
     def shrinks_to(self, path: str, text: str) -> bool:
         """Whether the text is a shorter beginning of what the file says now: a rewrite in progress?"""
@@ -94,6 +101,7 @@ class Inventory:
     def remove(self, path: str) -> None:
         """The file is gone, and its objects with it."""
         file = self._files.pop(path, None)
+        self._speaking.pop(path, None)
         if file is not None:
             self._replace(_File(held=file.held), file.chunks, [])
 
@@ -123,15 +131,15 @@ class Inventory:
     @property
     def sound(self) -> bool:
         """Whether every file is in force as it stands."""
-        return not any(file.troubles for file in self._files.values())
+        return not any(file.troubles for file in self._speaking.values())
 
     def troubles(self) -> list[Diagnostic]:
         """What keeps files, wholly or in part, from being in force: unreadable, no text, no YAML."""
-        return [trouble for file in self._files.values() for trouble in file.troubles]
+        return [trouble for file in self._speaking.values() for trouble in file.troubles]
 
     def diagnostics(self) -> list[Diagnostic]:
         """Everything there is to say now, apart from what `files` knows."""
-        loud = [chunk for _, file in sorted(self._files.items()) for chunk in file.loud]
+        loud = [chunk for _, file in sorted(self._speaking.items()) for chunk in file.loud]
         found = self.troubles()
         found.extend(diagnostic for chunk in loud for diagnostic in chunk.diagnostics())
         found.extend(_gathered_notes(loud))

@@ -80,6 +80,8 @@ class BackendOverlay:
         self._uses: dict[ObjectKey, Counter[tuple[ServiceName, int]]] = {}
         self._answers: dict[_Names, Answer] = {}
         self._waiting: dict[_Names, set[ServiceName]] = {}
+        self._failing: set[_Names] = set()
+        self._lookups_changed = True
         self._input_diagnostics: tuple[Diagnostic, ...] = ()
         self._said: tuple[Diagnostic, ...] | None = None
         self._first = True
@@ -88,6 +90,11 @@ class BackendOverlay:
     def lookups(self) -> Iterable[_Names]:
         """The names whose addresses are wanted now."""
         return self._waiting.keys()
+
+    def take_lookups(self) -> Iterable[_Names] | None:
+        """The same, if they changed since the last call."""
+        changed, self._lookups_changed = self._lookups_changed, False
+        return self._waiting.keys() if changed else None
 
     def apply(self, batch: Batch) -> Batch:
         """The batch with what it means for flags and DNS."""
@@ -108,8 +115,11 @@ class BackendOverlay:
         """What newly found addresses change."""
         dirty: dict[ServiceName, None] = {}
         for answer in answers:
+            if answer.names not in self._waiting:
+                continue
             self._answers[answer.names] = answer
-            dirty.update(dict.fromkeys(sorted(self._waiting.get(answer.names, ()))))
+            (self._failing.add if answer.failure else self._failing.discard)(answer.names)
+            dirty.update(dict.fromkeys(sorted(self._waiting[answer.names])))
         changes = [change for name in dirty for change in self._remake(name)]
         return Batch(changes=tuple(changes), diagnostics=self._new_diagnostics())
 
@@ -215,7 +225,10 @@ class BackendOverlay:
             if not self._waiting[names]:
                 del self._waiting[names]
                 self._answers.pop(names, None)
+                self._failing.discard(names)
+                self._lookups_changed = True
         for names in wanted - known.lookups:
+            self._lookups_changed = self._lookups_changed or names not in self._waiting
             self._waiting.setdefault(names, set()).add(name)
         known.lookups = wanted
 
@@ -302,10 +315,8 @@ class BackendOverlay:
                 yield Diagnostic(severity=Severity.NOTE, location=location, message=message)
 
     def _about_names(self) -> Iterator[Diagnostic]:
-        for names in sorted(self._waiting):
-            answer = self._answers.get(names)
-            if answer is None or not answer.failure:
-                continue
+        for names in sorted(self._failing):
+            answer = self._answers[names]
             kept = "; its last addresses stay" if answer.addresses else ""
             users = ", ".join(str(user) for user in sorted(self._waiting[names]))
             yield Diagnostic(

@@ -76,7 +76,8 @@ class StandaloneSource:
             async with contextlib.aclosing(self._files.batches()) as batches:
                 async for given in batches:
                     batch = self._overlay.apply(given)
-                    resolver.want(self._overlay.lookups)
+                    if (lookups := self._overlay.take_lookups()) is not None:
+                        resolver.want(lookups)
                     if first:
                         await resolver.first_answers(FIRST_ANSWERS_S)
                     batch = _joined(batch, self._overlay.answered(resolver.take()))

@@ -93,11 +93,7 @@ def test_a_read_of_something_absent_is_a_dependency(counting: Counting) -> None:
 
 def test_dependencies_of_the_past_are_forgotten(counting: Counting) -> None:
     """A key that moved to another group no longer disturbs the first."""
-    assert counting.put(a=4) == ["double a", "total odd", "total even"] or counting.computed == [
-        "double a",
-        "total even",
-        "total odd",
-    ]
+    assert sorted(counting.put(a=4)) == ["double a", "total even", "total odd"]
     assert counting.put(a=6) == ["double a", "total even"]
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 from pathlib import Path
 
 import msgspec
 import pytest
-from support.input_files import route, route_key
 
+from support.input_files import route, route_key
 from tidegate.model.corev1 import EndpointSlice
 from tidegate.model.kinds import key_of
 from tidegate.model.meta import ObjectMeta
@@ -138,7 +137,9 @@ def test_a_change_is_one_short_write(tmp_path: Path) -> None:
     assert stamp(Ages(path), "r5", port=1001).generation == 1002
 
 
-@pytest.mark.parametrize("content", [b"\x00\xff garbage", b"", b"{}\n", b'{"format":"other","next_order":5}\n', b"[1]\n"])
+@pytest.mark.parametrize(
+    "content", [b"\x00\xff garbage", b"", b"{}\n", b'{"format":"other","next_order":5}\n', b"[1]\n"]
+)
 def test_a_damaged_file_starts_afresh_and_is_told(tmp_path: Path, content: bytes) -> None:
     """No content of the file ends the start; the next save makes it sound."""
     path = tmp_path / "ages"
@@ -184,7 +185,7 @@ def test_a_file_that_cannot_be_written_is_told_and_harms_nothing(tmp_path: Path)
 
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     """A directory in its place, for one."""
-    os.mkdir(tmp_path / "ages")
+    (tmp_path / "ages").mkdir()
     assert "without known ages" in Ages(tmp_path / "ages").problem
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from support.input_files import route, route_key
-
 from tidegate.model.diagnostics import Location, Severity
 from tidegate.sources.chunks import Chunk, read_chunk
 
@@ -64,9 +63,8 @@ def test_broken_text_is_one_problem() -> None:
 
 def test_listed_objects_are_found_in_their_list() -> None:
     """Objects of a list are at their own lines."""
-    text = "kind: List\napiVersion: v1\nitems:\n- apiVersion: v1\n  kind: Namespace\n  metadata:\n    name: a\n" + (
-        "- apiVersion: v1\n  kind: Namespace\n  metadata:\n    name: b\n"
-    )
+    item = "- apiVersion: v1\n  kind: Namespace\n  metadata:\n    name: {}\n"
+    text = "kind: List\napiVersion: v1\nitems:\n" + item.format("a") + item.format("b")
     entries = read(text).entries
     assert [entry.key.name for entry in entries] == ["a", "b"]
     assert [entry.location().line for entry in entries] == [4, 8]

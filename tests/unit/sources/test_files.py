@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import io
 import os
 import sys
@@ -12,14 +13,21 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from support.input_files import BROKEN, DEADLINE_S, file_of, names, next_of, route, route_key
 
+from support.input_files import BROKEN, DEADLINE_S, file_of, names, next_of, route, route_key
 from tidegate.errors import SourceError
 from tidegate.model.kinds import Resource
 from tidegate.model.routes import TCPRoute
 from tidegate.sources import files as files_module
 from tidegate.sources.base import Batch
 from tidegate.sources.files import FilesSource
+from tidegate.sources.watching import Watcher, WatchfilesNews, system_news
+
+
+@pytest.fixture(params=[system_news, WatchfilesNews], ids=["system", "watchfiles"])
+def both(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test runs with the system's own news and with those of watchfiles."""
+    monkeypatch.setattr(files_module, "Watcher", functools.partial(Watcher, request.param))
 
 
 def port(resource: Resource | None) -> int | None:
@@ -42,6 +50,7 @@ async def changes(batches: AsyncIterator[Batch]) -> dict[str, Resource | None]:
     return found
 
 
+@pytest.mark.usefixtures("both")
 async def test_an_edit_is_delivered(tmp_path: Path) -> None:
     """A file that is written to gives its changed object."""
     a = tmp_path / "a.yaml"
@@ -57,6 +66,7 @@ async def test_an_edit_is_delivered(tmp_path: Path) -> None:
             assert port(found["b"]) == number
 
 
+@pytest.mark.usefixtures("both")
 async def test_an_atomic_replacement_is_delivered(tmp_path: Path) -> None:
     """As editors and tools do: write beside it, rename over it; and aside and back."""
     a = tmp_path / "a.yaml"
@@ -71,6 +81,7 @@ async def test_an_atomic_replacement_is_delivered(tmp_path: Path) -> None:
         assert port((await changes(batches))["a"]) == 2
 
 
+@pytest.mark.usefixtures("both")
 async def test_a_mounted_config_map_swaps_its_links(tmp_path: Path) -> None:
     """All files change at once by one renamed link, as kubelet does it."""
     for version, number in (("..1", 1), ("..2", 2)):
@@ -85,6 +96,7 @@ async def test_a_mounted_config_map_swaps_its_links(tmp_path: Path) -> None:
         assert port((await changes(batches))["a"]) == 2
 
 
+@pytest.mark.usefixtures("both")
 async def test_files_and_directories_come_and_go(tmp_path: Path) -> None:
     """New files, files in new directories, removed files and removed directories."""
     (tmp_path / "a.yaml").write_text(route("a"))
@@ -103,6 +115,7 @@ async def test_files_and_directories_come_and_go(tmp_path: Path) -> None:
         assert await changes(batches) == {"c": None}
 
 
+@pytest.mark.usefixtures("both")
 async def test_a_path_that_vanishes_is_watched_for_its_return(tmp_path: Path) -> None:
     """Its objects are deleted with a message, and come back with it."""
     folder = tmp_path / "folder"
@@ -116,6 +129,7 @@ async def test_a_path_that_vanishes_is_watched_for_its_return(tmp_path: Path) ->
         assert list(await changes(batches)) == ["a"]
 
 
+@pytest.mark.usefixtures("both")
 async def test_a_file_that_is_being_rewritten_deletes_nothing(tmp_path: Path) -> None:
     """Truncated, then written in two halves: no object is ever gone."""
     a = tmp_path / "a.yaml"
@@ -195,6 +209,7 @@ async def test_without_a_watch_only_a_rescan_reads(tmp_path: Path) -> None:
         assert port((await changes(batches))["a"]) == 1
 
 
+@pytest.mark.usefixtures("both")
 async def test_a_rescan_reads_at_once_beside_the_watch(tmp_path: Path) -> None:
     """Also files in directories that are new."""
     (tmp_path / "a.yaml").write_text(route("a"))
@@ -261,6 +276,7 @@ def test_closed_standard_input_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         FilesSource(["-"]).load()
 
 
+@pytest.mark.usefixtures("both")
 async def test_nothing_is_left_running(tmp_path: Path) -> None:
     """A closed stream leaves no watching thread behind, promptly."""
     async with streaming(FilesSource([str(tmp_path)])) as batches:

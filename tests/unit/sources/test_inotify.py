@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -46,7 +45,7 @@ def test_what_cannot_be_watched_is_passed_over(tmp_path: Path) -> None:
 
 def test_limits_are_errors(tmp_path: Path) -> None:
     """A path that is too long stands for every refusal; no descriptor stays open."""
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     with pytest.raises(OSError, match="too long"):
         Inotify([str(tmp_path), "/" + "x" * 5000])
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before

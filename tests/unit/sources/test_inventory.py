@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from support.input_files import BROKEN, file_of, route, route_key
-
 from tidegate.model.diagnostics import Diagnostic, Severity
 from tidegate.model.routes import TCPRoute
 from tidegate.names import ObjectKey

@@ -23,9 +23,7 @@ def test_a_directory_is_read_with_all_below_it(tmp_path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("")
     found = list_files([str(tmp_path)])
-    assert found.files == tuple(
-        str(tmp_path / name) for name in ("a.yml", "b.yaml", "sub/c.json", "sub/deep/d.yaml")
-    )
+    assert found.files == tuple(str(tmp_path / name) for name in ("a.yml", "b.yaml", "sub/c.json", "sub/deep/d.yaml"))
     assert set(found.directories) == {str(tmp_path / name) for name in ("", "sub", "sub/deep")}
 
 
@@ -80,9 +78,9 @@ def test_what_is_no_file_is_named_and_never_blocks(tmp_path: Path) -> None:
     (tmp_path / "dir.yaml").mkdir()
     (tmp_path / "link.yaml").symlink_to("nowhere")
     (tmp_path / "loop.yaml").symlink_to("loop.yaml")
-    answers = {
-        name: read(str(tmp_path / name)) for name in ("pipe.yaml", "dir.yaml", "link.yaml", "loop.yaml")
-    } | {"/dev/null": read("/dev/null")}
+    answers = {name: read(str(tmp_path / name)) for name in ("pipe.yaml", "dir.yaml", "link.yaml", "loop.yaml")} | {
+        "/dev/null": read("/dev/null")
+    }
     messages = {name: answer.message for name, answer in answers.items() if isinstance(answer, Unreadable)}
     assert messages.pop("loop.yaml").startswith("cannot be read")
     assert messages == {

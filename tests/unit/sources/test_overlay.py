@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 
 from support.input_files import endpoint_slice, route, route_key, service, service_key, slice_key
-
 from tidegate.model.corev1 import SERVICE_NAME_LABEL, EndpointSlice, Service
 from tidegate.model.diagnostics import Diagnostic, Location, Severity
 from tidegate.model.kinds import Resource

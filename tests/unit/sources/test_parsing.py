@@ -154,7 +154,7 @@ PLAIN = st.recursive(
 @given(PLAIN.filter(lambda plain: plain is not None))
 def test_what_a_yaml_writer_writes_is_read_back(plain: Any) -> None:
     """Values written by a YAML library come back as they were."""
-    assert value(yaml.dump(plain, allow_unicode=False, Dumper=yaml.SafeDumper)) == plain
+    assert value(yaml.dump(plain, default_style='"', Dumper=yaml.SafeDumper)) == plain
 
 
 @given(st.text(max_size=200))

@@ -6,8 +6,8 @@ import contextlib
 from pathlib import Path
 
 import pytest
-from support.input_files import file_of, names, next_of, route, route_key, service
 
+from support.input_files import file_of, names, next_of, route, route_key, service
 from tidegate.errors import SourceError
 from tidegate.model.corev1 import EndpointSlice
 from tidegate.model.diagnostics import Severity
@@ -41,9 +41,7 @@ async def test_the_first_batch_has_files_flags_and_names(tmp_path: Path) -> None
     """One batch with everything, looked-up addresses included; edits follow."""
     a = tmp_path / "a.yaml"
     a.write_text(file_of([route("r"), route("s", service="api")]))
-    source = StandaloneSource(
-        [str(a)], backends=parse_backends(["api:6000=db:7000,10.9.9.9:1"]), dns=True, look=look
-    )
+    source = StandaloneSource([str(a)], backends=parse_backends(["api:6000=db:7000,10.9.9.9:1"]), dns=True, look=look)
     async with contextlib.aclosing(source.batches()) as batches:
         first = await next_of(batches)
         assert {"r", "s", "web", "api"} <= names(first).keys()

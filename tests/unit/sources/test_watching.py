@@ -9,13 +9,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
-from support.input_files import DEADLINE_S
 from watchfiles._rust_notify import WatchfilesRustInternalError
 
+from support.input_files import DEADLINE_S
 from tidegate.sources.inotify import Event, Mask
 from tidegate.sources.listing import Listing, list_files
-from tidegate.sources.watching import EVERYTHING, NOTHING, News, Seen, WatchfilesNews, Watcher, system_news
-
+from tidegate.sources.watching import EVERYTHING, NOTHING, News, Seen, Watcher, WatchfilesNews, system_news
 
 BOTH = pytest.mark.parametrize("open_news", [system_news, WatchfilesNews], ids=["system", "watchfiles"])
 Opening = Callable[[Iterable[str]], News | None]
@@ -170,7 +169,7 @@ async def test_lost_events_ask_for_a_new_listing(tmp_path: Path) -> None:
         async def close(self) -> None:
             pass
 
-    watcher = Watcher(lambda _: Overflowing())
+    watcher = Watcher(lambda directories: Overflowing() if directories else None)
     await watcher.watch(list_files([str(tmp_path)]))
     assert await watcher.wait(DEADLINE_S) == EVERYTHING
 

@@ -36,4 +36,7 @@ class EnvoyOptions(msgspec.Struct, frozen=True, kw_only=True):
             str(self.drain_time),
             "--log-level",
             self.log_level,
+            # Of "main", warnings only say that the number of connections has no limit, as it should not.
+            "--component-log-level",
+            "main:error",
         )

@@ -13,10 +13,12 @@ This module only passes values between them::
 from __future__ import annotations
 
 import asyncio
+import resource
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import structlog
 from google.protobuf.message import Message
 
 from tidegate.dataplanes.envoy import binary, bootstrap, generations, naming
@@ -40,7 +42,12 @@ from tidegate.plan.features import Features
 from tidegate.plan.outcome import AddressReport, Pending, Report, SocketReport, Traffic
 from tidegate.plan.types import PlanChange
 
+_log = structlog.get_logger(__name__)
+
 _RETRY_SECONDS = 0.5
+_FILES = 16_384
+"""Below this limit of open files people are told: a connection takes two of them."""
+_OWN_FILES = 100
 _ADDRESS_SECONDS = 5.0
 
 
@@ -69,6 +76,7 @@ class EnvoyDataPlane:
         self._supervisor: Supervisor | None = None
         self._ports = PortWatch(self._own_pids, self._ports_checked)
         self._stack = AsyncExitStack()
+        self._notes: tuple[str, ...] = ()
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -87,6 +95,7 @@ class EnvoyDataPlane:
         )
         supervisor = Supervisor(self._directory, recipe, converse=self._converse, on_down=self._down)
         self._addresses = await asyncio.to_thread(host_addresses)
+        self._note_limits()
         self._adopted = await supervisor.begin()
         self._supervisor = supervisor
         group = await self._stack.enter_async_context(asyncio.TaskGroup())
@@ -98,6 +107,11 @@ class EnvoyDataPlane:
             "addresses": self._watch_addresses(),
         }
         self._tasks = [group.create_task(job, name=f"envoy plane {name}") for name, job in jobs.items()]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What people should know about this plane on this machine; known after ``start``."""
+        return self._notes
 
     def apply(self, change: PlanChange) -> None:
         """Take a change and return at once."""
@@ -140,6 +154,16 @@ class EnvoyDataPlane:
         options = self._options.access_log
         lines = access_log(options, listener=str(listener), route=route.path if route else "") if options else []
         return [*counting_loggers(prefix), *lines]
+
+    def _note_limits(self) -> None:
+        _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if files != resource.RLIM_INFINITY and files < _FILES:
+            note = (
+                f"this user may open {files} files per process (ulimit -H -n), which is enough for some "
+                f"{max(files - _OWN_FILES, 0) // 2} connections at a time"
+            )
+            self._notes = (note,)
+            _log.warning("few open files permitted", limit=files, note=note)
 
     def _own_pids(self) -> Collection[int]:
         return self._supervisor.pids if self._supervisor is not None else ()
@@ -198,13 +222,18 @@ class EnvoyDataPlane:
 
     def _ports_checked(self, checked: Collection[SocketKey], holders: Mapping[SocketKey, str]) -> None:
         present = [key for key in checked if key in self._catalog.sockets()]
-        touched = self._settlement.hold(present, holders)
+        touched = self._settlement.hold(present, {key: self._trouble(key, who) for key, who in holders.items()})
         released = [key for key in present if key not in holders]
         self._send(self._catalog.release(released))
         if self._applied and not self._catalog.ready:
             self._catalog.ready = True
             self._send({})
         self._publish(touched)
+
+    def _trouble(self, key: SocketKey, holder: str) -> str:
+        if self._catalog.is_withheld(key):
+            return f"port {key.port} is held by {holder}; it is served as soon as it is free"
+        return f"port {key.port} is shared by {holder}, which takes a part of its connections"
 
     async def _retry(self) -> None:
         """Offer listeners that could not be opened again."""

@@ -2,7 +2,7 @@
 
 In: the sockets of the plan. Out: who else listens there, per socket, in words. Needed because SO_REUSEPORT,
 without which two generations of Envoy could not serve side by side, also lets a stranger under our own user
-share a port without any error. How to find the holder is left to ``ports``.
+share a port without any error. How to find the holder is left to ``ports``, what follows to the owner.
 """
 
 from __future__ import annotations
@@ -13,20 +13,25 @@ from collections.abc import Callable, Collection, Mapping
 from tidegate.dataplanes.envoy import ports
 from tidegate.names import SocketKey
 
-PERIOD_SECONDS = 1.0
+PERIOD_SECONDS = 2.0
+"""How often all sockets are looked at."""
+
+HELD_PERIOD_SECONDS = 0.5
+"""How often those are that somebody else held at the last look."""
 
 OnChecked = Callable[[Collection[SocketKey], Mapping[SocketKey, str]], None]
 """Called with the sockets that were looked at and, for those that somebody else holds, who in words."""
 
 
 class PortWatch:
-    """Looks at new sockets at once and at all of them every ``PERIOD_SECONDS``."""
+    """Looks at new sockets at once and at all of them again and again."""
 
     def __init__(self, own_pids: Callable[[], Collection[int]], on_checked: OnChecked) -> None:
         self._own_pids = own_pids
         self._on_checked = on_checked
         self._known: set[SocketKey] = set()
         self._new: set[SocketKey] = set()
+        self._held: set[SocketKey] = set()
         self._wake = asyncio.Event()
 
     def add(self, keys: Collection[SocketKey]) -> None:
@@ -37,22 +42,35 @@ class PortWatch:
 
     def remove(self, key: SocketKey) -> None:
         """Look at this one no longer."""
-        self._known.discard(key)
-        self._new.discard(key)
+        for group in (self._known, self._new, self._held):
+            group.discard(key)
 
     async def run(self) -> None:
         """Look, until cancelled."""
+        loop = asyncio.get_running_loop()
+        everything_due = loop.time() + PERIOD_SECONDS
         while True:
-            try:
-                async with asyncio.timeout(PERIOD_SECONDS):
-                    await self._wake.wait()
-            except TimeoutError:
-                keys = frozenset(self._known)
-            else:
+            if await self._woken(HELD_PERIOD_SECONDS):
                 self._wake.clear()
-                keys, self._new = frozenset(self._new), set()
-            holders = await asyncio.to_thread(_holders, keys, frozenset(self._own_pids()))
+                keys, self._new = self._new, set()
+            elif loop.time() >= everything_due:
+                everything_due = loop.time() + PERIOD_SECONDS
+                keys = set(self._known)
+            else:
+                keys = set(self._held)
+                if not keys:
+                    continue
+            holders = await asyncio.to_thread(_holders, frozenset(keys), frozenset(self._own_pids()))
+            self._held = (self._held - keys | holders.keys()) & self._known
             self._on_checked(keys, holders)
+
+    async def _woken(self, within: float) -> bool:
+        try:
+            async with asyncio.timeout(within):
+                await self._wake.wait()
+        except TimeoutError:
+            return False
+        return True
 
 
 def _holders(keys: Collection[SocketKey], own_pids: Collection[int]) -> dict[SocketKey, str]:
@@ -60,8 +78,4 @@ def _holders(keys: Collection[SocketKey], own_pids: Collection[int]) -> dict[Soc
         return {}
     found = ports.foreign_listeners([(key.address, key.port) for key in keys], own_pids)
     holders = ((key, found.get((key.address, key.port))) for key in keys)
-    return {key: _message(key.port, holder.description) for key, holder in holders if holder is not None}
-
-
-def _message(port: int, holder: str) -> str:
-    return f"port {port} is held by {holder}; it is served as soon as the port is free"
+    return {key: holder.description for key, holder in holders if holder is not None}

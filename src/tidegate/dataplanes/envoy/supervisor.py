@@ -75,7 +75,13 @@ class Supervisor:
                 _log.warning("envoy not adopted", pid=adopted.process.pid, reason=str(error))
                 self._retiring.append(adopted)
                 adopted = None
-        await self._install(adopted or generations.start(self._base, self._recipe))
+        current = adopted or generations.start(self._base, self._recipe)
+        try:
+            await self._install(current)
+        except DataPlaneError:
+            if current is not adopted:
+                await current.end()
+            raise
         _log.info("envoy adopted" if adopted else "envoy started", pid=self.pids)
         return names
 
@@ -123,7 +129,8 @@ class Supervisor:
             async with asyncio.timeout(drain):
                 await _each(_drain_to_nothing(one) for one in everyone)
         except TimeoutError:
-            _log.info("drain time over", seconds=drain)
+            if drain > 0:
+                _log.info("drain time over", seconds=drain)
         await _each(one.end() for one in everyone)
         self._current, self._retiring = None, []
 

@@ -1,0 +1,108 @@
+"""What a listener is worth: protocol, kinds, conflicts, sockets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from support.manifests import Manifest, gateway, listener
+from support.resources import FEATURES, gateway_key, listener_key, socket_key, typed
+from tidegate.core.config import CoreConfig
+from tidegate.core.listeners import ListenerDecision, evaluate_listeners, supported_kinds
+from tidegate.core.reasons import Reason
+from tidegate.model.gateway import AllowedRoutes, Gateway, Listener, RouteGroupKind
+from tidegate.names import GATEWAY_GROUP
+
+CONFIG = CoreConfig(features=FEATURES)
+OWNER = gateway_key("gw")
+
+
+def judged(
+    *listeners: Manifest, addresses: tuple[str, ...] = ("*",), config: CoreConfig = CONFIG
+) -> list[ListenerDecision]:
+    """The decisions on the listeners of one Gateway."""
+    resource = typed(gateway("gw", listeners))
+    assert isinstance(resource, Gateway)
+    return list(evaluate_listeners(OWNER, resource, addresses, config))
+
+
+def test_a_tcp_listener_is_accepted() -> None:
+    """No route is needed, all references resolve, and it wants one socket per address."""
+    (one,) = judged(listener("tcp", 80), addresses=("192.0.2.1", "2001:db8::1"))
+    assert one.key == listener_key("gw", "tcp")
+    assert (one.rejection, one.conflict, one.unresolved) == (None, False, None)
+    assert one.supported_kinds == (RouteGroupKind(group=GATEWAY_GROUP, kind="TCPRoute"),)
+    assert one.sockets == (socket_key(80, "192.0.2.1"), socket_key(80, "2001:db8::1"))
+
+
+@pytest.mark.parametrize("protocol", ["UDP", "HTTP", "HTTPS", "INVALID", "example.com/own"])
+def test_unsupported_protocol(protocol: str) -> None:
+    """It is rejected with what is served instead, takes no kind and wants no socket."""
+    (one,) = judged(listener("odd", 80, protocol=protocol))
+    assert one.rejection is not None
+    assert one.rejection.reason is Reason.UNSUPPORTED_PROTOCOL
+    assert protocol in one.rejection.message
+    assert "served: TCP" in one.rejection.message
+    assert (one.supported_kinds, one.sockets, one.conflict, one.unresolved) == ((), (), False, None)
+
+
+def test_unsupported_protocols_do_not_conflict() -> None:
+    """A listener that is not served takes the port from nobody."""
+    tcp, http = judged(listener("tcp", 80), listener("http", 80, protocol="HTTP"))
+    assert (tcp.rejection, tcp.conflict) == (None, False)
+    assert not http.conflict
+
+
+def test_all_who_clash_in_one_gateway_lose() -> None:
+    """Without validation two TCP listeners may share a port: there is no winner, others are unharmed."""
+    spec: Any = typed(gateway("gw", [listener("a", 80), listener("b", 81), listener("c", 82)]))
+    entries = [msgspec.structs.replace(one, port=81) if one.name == "a" else one for one in spec.spec.listeners]
+    clashing = msgspec.structs.replace(spec, spec=msgspec.structs.replace(spec.spec, listeners=tuple(entries)))
+    a, b, c = evaluate_listeners(OWNER, clashing, ("*",), CONFIG)
+    for one, other in ((a, b), (b, a)):
+        assert one.conflict
+        assert one.rejection is not None
+        assert one.rejection.reason is Reason.PROTOCOL_CONFLICT
+        assert f"clashes with {other.spec.name}" in one.rejection.message
+        assert (one.sockets, one.supported_kinds) == ((), ())
+    assert (c.conflict, c.rejection) == (False, None)
+
+
+def test_scope_and_position() -> None:
+    """Sockets belong to the Gateway's scope; positions are those of the spec; no address, no socket."""
+    config = CoreConfig(features=FEATURES, scope_per_gateway=True)
+    first, second = judged(listener("b", 80), listener("a", 81), config=config)
+    assert first.sockets == (socket_key(80, scope="default/gw"),)
+    assert (first.position, second.position) == (0, 1)
+    assert [one.sockets for one in judged(listener("tcp", 80), addresses=())] == [()]
+
+
+def kind(name: str, group: str = GATEWAY_GROUP) -> RouteGroupKind:
+    """A kind of routes."""
+    return RouteGroupKind(group=group, kind=name)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "kept", "dropped"),
+    [
+        ((), ("TCPRoute",), ()),
+        ((kind("TCPRoute"),), ("TCPRoute",), ()),
+        ((kind("TCPRoute"), kind("TCPRoute")), ("TCPRoute",), ()),
+        ((kind("UDPRoute"),), (), ("UDPRoute",)),
+        ((kind("InvalidRoute"), kind("TCPRoute")), ("TCPRoute",), ("InvalidRoute",)),
+        ((kind("TCPRoute", "example.com"),), (), ("example.com/TCPRoute",)),
+        ((kind("TCPRoute", ""),), (), ("core/TCPRoute",)),
+    ],
+)
+def test_supported_kinds(wanted: tuple[RouteGroupKind, ...], kept: tuple[str, ...], dropped: tuple[str, ...]) -> None:
+    """Kinds that fit are kept once; any other one makes the references unresolved, and is named."""
+    found, unresolved = supported_kinds(
+        Listener(name="tcp", port=80, protocol="TCP", allowed_routes=AllowedRoutes(kinds=wanted))
+    )
+    assert tuple(one.kind for one in found) == kept
+    assert (unresolved is not None) == bool(dropped)
+    if unresolved is not None:
+        assert unresolved.reason is Reason.INVALID_ROUTE_KINDS
+        assert all(name in unresolved.message for name in dropped)
