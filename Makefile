@@ -9,9 +9,9 @@ PYTHON :=
 ARGS :=
 BIN := $(VENV)/bin
 READY := PYTHON='$(PYTHON)' scripts/venv '$(VENV)'
-CODE := src tests scripts/layout
+CODE := src tests bench scripts/layout
 
-.PHONY: help demo test check lint fix clean
+.PHONY: help demo test check lint fix bench clean
 
 help:
 	@echo "make demo    run the guide's example with two echo backends; edit its YAML and watch"
@@ -19,6 +19,7 @@ help:
 	@echo "make check   format, lint, types, import contracts, layout, tests"
 	@echo "make lint    the same without the tests"
 	@echo "make fix     repair what formatter and linter can repair"
+	@echo "make bench   measure, and write docs/benchmarks.md (some ten minutes)"
 	@echo "make clean   remove the virtual environment and all caches"
 
 demo:
@@ -43,6 +44,12 @@ fix:
 	@$(READY) dev
 	$(BIN)/python -m ruff check --fix $(CODE)
 	$(BIN)/python -m ruff format $(CODE)
+
+bench:
+	@$(READY) run
+	$(BIN)/python bench/core.py
+	$(BIN)/python bench/propagation.py
+	$(BIN)/python bench/report.py
 
 clean:
 	rm -rf '$(VENV)' .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage dist build

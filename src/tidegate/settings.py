@@ -126,7 +126,7 @@ def parse_duration(text: str, flag: str) -> float:
     seconds, position = 0.0, 0
     while match := _DURATION_PART.match(text, position):
         number, unit = match.groups()
-        if not unit and match.end() != len(text):
+        if not unit and match.group() != text:
             break
         seconds += float(number) * _UNITS[unit]
         position = match.end()

@@ -12,6 +12,7 @@ from tidegate.core.config import CoreConfig
 from tidegate.core.decision import Decision, DecisionChange
 from tidegate.core.statuses import Verdict
 from tidegate.model.decode import Decoded, decode
+from tidegate.model.gateway import Gateway
 from tidegate.model.kinds import Resource, key_of
 from tidegate.model.status import GatewayClassStatus, GatewayStatus, ListenerStatus, RouteParentStatus, RouteStatus
 from tidegate.names import GATEWAY_GROUP, ListenerKey, ObjectKey, SocketKey
@@ -32,6 +33,13 @@ def typed(document: Manifest, order: int = 0) -> Resource:
     metadata = msgspec.structs.replace(resource.metadata, generation=generation, order=order)
     replaced: Resource = msgspec.structs.replace(resource, metadata=metadata)
     return replaced
+
+
+def on_one_port(resource: Resource, port: int) -> Gateway:
+    """The Gateway with all its listeners on one port, which validation would refuse."""
+    assert isinstance(resource, Gateway)
+    listeners = tuple(msgspec.structs.replace(one, port=port) for one in resource.spec.listeners)
+    return msgspec.structs.replace(resource, spec=msgspec.structs.replace(resource.spec, listeners=listeners))
 
 
 def gateway_key(name: str, namespace: str = "default") -> ObjectKey:
@@ -74,6 +82,12 @@ class World:
         for document in flat(documents):
             resource = typed(document, self._order)
             self._order += 1
+            self.decision.set_object(key_of(resource), resource)
+        return self.decide()
+
+    def set(self, *resources: Resource) -> DecisionChange:
+        """Set objects as they are, those included that no API server would store, and decide."""
+        for resource in resources:
             self.decision.set_object(key_of(resource), resource)
         return self.decide()
 

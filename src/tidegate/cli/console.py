@@ -86,9 +86,10 @@ def screen(state: State | None, events: Sequence[Event], *, width: int, height: 
     if state is None:
         return Group(Text("tidegate is starting", style="bold"), *map(_event, events[-_EVENTS_SHOWN:]))
     notes = remarks(state)
-    shown_notes = notes[:_REMARKS_SHOWN]
-    shown_events = events[-_EVENTS_SHOWN:]
-    room = height - _CHROME_LINES - len(shown_notes) - len(shown_events)
+    room = max(height - _CHROME_LINES, 3)
+    shown_notes = notes[: min(_REMARKS_SHOWN, room // 3)]
+    shown_events = events[-min(_EVENTS_SHOWN, room // 3) :]
+    room -= len(shown_notes) + len(shown_events)
     parts: list[RenderableType] = [_headline(state), _table(state.listeners, width=width, room=room)]
     parts.extend(Text(f"! {note}", style="yellow", overflow="ellipsis", no_wrap=True) for note in shown_notes)
     if len(notes) > len(shown_notes):

@@ -67,7 +67,7 @@ EXTERNAL = ported("web", ("main", 6000, "TCP"), type="ExternalName", externalNam
         ([], backend("web"), "False/BackendNotFound"),
         ([service("web", namespace="other")], backend("web"), "False/BackendNotFound"),
         ([service("web")], backend("web", 6001), "False/BackendNotFound"),
-        ([ported("web")], backend("web"), "False/BackendNotFound"),
+        ([ported("web", clusterIP="None")], backend("web"), "False/BackendNotFound"),
         ([ported("web", ("u", 6000, "UDP"))], backend("web"), "False/UnsupportedProtocol"),
         ([ported("web", ("s", 6000, "SCTP"))], backend("web"), "False/UnsupportedProtocol"),
         ([EXTERNAL], backend("web"), "False/InvalidKind"),
@@ -116,10 +116,16 @@ def test_a_missing_grant_does_not_tell_whether_the_target_exists() -> None:
         ([endpoint_slice("s", at("10.0.0.1"), ports=[])], [], 0),
         ([endpoint_slice("s", at("10.0.0.1"), ports=[{"name": "other", "port": 30}])], [], 0),
         ([endpoint_slice("s", at("10.0.0.1"), ports=[{"name": "main", "port": 30, "protocol": "UDP"}])], [], 0),
-        ([endpoint_slice("s", at("10.0.0.1")), endpoint_slice("t", at("10.0.0.1"), ports=[{"name": "main", "port": 31}])],
-         ["10.0.0.1:30", "10.0.0.1:31"], 2),
+        (
+            [
+                endpoint_slice("s", at("10.0.0.1")),
+                endpoint_slice("t", at("10.0.0.1"), ports=[{"name": "main", "port": 31}]),
+            ],
+            ["10.0.0.1:30", "10.0.0.1:31"],
+            2,
+        ),
     ],
-)  # fmt: skip
+)
 def test_endpoints(slices: list[Manifest], endpoints: list[str], total: int) -> None:
     """Ready ones of all slices, once; else those that serve while they terminate; ports by name and protocol."""
     found = world(service("web"), *slices)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import pytest
 
@@ -13,10 +13,12 @@ FROM = {"group": GROUP, "kind": "TCPRoute", "namespace": "apps"}
 TO = {"group": "", "kind": "Service"}
 
 
-def granting(name: str = "g", *, namespace: str = "data", **fields: Any) -> Manifest:
-    """A grant with its from or to replaced."""
+def granting(
+    name: str = "g", *, namespace: str = "data", origins: Sequence[Manifest] = (FROM,), to: Sequence[Manifest] = (TO,)
+) -> Manifest:
+    """A grant with these origins and targets."""
     document = grant(name, namespace=namespace, from_namespace="apps")
-    document["spec"] |= fields
+    document["spec"] = {"from": list(origins), "to": list(to)}
     return document
 
 
@@ -37,16 +39,16 @@ def world(*documents: Manifest) -> World:
         ([], False),
         ([granting()], True),
         ([granting(to=[{**TO, "name": "db"}])], True),
-        ([granting(**{"from": [{**FROM, "namespace": "other"}, FROM], "to": [{**TO, "kind": "Secret"}, TO]})], True),
+        ([granting(origins=[{**FROM, "namespace": "other"}, FROM], to=[{**TO, "kind": "Secret"}, TO])], True),
         ([granting(namespace="apps")], False),
-        ([granting(**{"from": [{**FROM, "group": ""}]})], False),
-        ([granting(**{"from": [{**FROM, "kind": "UDPRoute"}]})], False),
-        ([granting(**{"from": [{**FROM, "namespace": "data"}]})], False),
+        ([granting(origins=[{**FROM, "group": ""}])], False),
+        ([granting(origins=[{**FROM, "kind": "UDPRoute"}])], False),
+        ([granting(origins=[{**FROM, "namespace": "data"}])], False),
         ([granting(to=[{**TO, "group": "apps"}])], False),
         ([granting(to=[{**TO, "kind": "Secret"}])], False),
         ([granting(to=[{**TO, "name": "db2"}])], False),
         (
-            [granting("half", to=[{**TO, "name": "x"}]), granting("other-half", **{"from": [{**FROM, "kind": "X"}]})],
+            [granting("half", to=[{**TO, "name": "x"}]), granting("other-half", origins=[{**FROM, "kind": "X"}])],
             False,
         ),
         ([granting("wrong", to=[{**TO, "name": "x"}]), granting("right")], True),

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 import pytest
 
 from support.manifests import Manifest, gateway, listener
-from support.resources import FEATURES, gateway_key, listener_key, socket_key, typed
+from support.resources import FEATURES, gateway_key, listener_key, on_one_port, socket_key, typed
 from tidegate.core.config import CoreConfig
 from tidegate.core.listeners import ListenerDecision, evaluate_listeners, supported_kinds
 from tidegate.core.reasons import Reason
@@ -57,9 +55,10 @@ def test_unsupported_protocols_do_not_conflict() -> None:
 
 def test_all_who_clash_in_one_gateway_lose() -> None:
     """Without validation two TCP listeners may share a port: there is no winner, others are unharmed."""
-    spec: Any = typed(gateway("gw", [listener("a", 80), listener("b", 81), listener("c", 82)]))
-    entries = [msgspec.structs.replace(one, port=81) if one.name == "a" else one for one in spec.spec.listeners]
-    clashing = msgspec.structs.replace(spec, spec=msgspec.structs.replace(spec.spec, listeners=tuple(entries)))
+    both = on_one_port(typed(gateway("gw", [listener("a", 80), listener("b", 81)])), 81)
+    third = Listener(name="c", port=82, protocol="TCP")
+    spec = msgspec.structs.replace(both.spec, listeners=(*both.spec.listeners, third))
+    clashing = msgspec.structs.replace(both, spec=spec)
     a, b, c = evaluate_listeners(OWNER, clashing, ("*",), CONFIG)
     for one, other in ((a, b), (b, a)):
         assert one.conflict

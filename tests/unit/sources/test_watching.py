@@ -91,7 +91,7 @@ async def test_names_that_matter_and_names_that_do_not(tmp_path: Path, open_news
     for make in (
         lambda: (tmp_path / "a.yaml").write_text(""),
         lambda: (tmp_path / "sub" / "b.yaml").write_text(""),
-        lambda: (tmp_path / "new").mkdir(),
+        (tmp_path / "new").mkdir,
         lambda: (tmp_path / "..data").symlink_to("sub"),
         lambda: (tmp_path / "sub").rename(tmp_path / "bus"),
     ):

@@ -16,6 +16,7 @@ from google.protobuf.message import Message
 from tidegate.dataplanes.envoy import naming, translate
 from tidegate.dataplanes.envoy.localities import split
 from tidegate.dataplanes.envoy.resources import Kind, Resource
+from tidegate.dataplanes.envoy.traffic import Series
 from tidegate.names import ListenerKey, ObjectKey, PoolKey, SocketKey, TargetKey
 from tidegate.plan.types import Endpoint, PlanChange, PlanValue, Pool, Socket, Target
 
@@ -44,6 +45,8 @@ class Catalog:
         self._target_users: dict[TargetKey, SocketKey] = {}
         self._resources: dict[Kind, dict[str, Resource]] = {kind: {} for kind in Kind}
         self._withheld: set[str] = set()
+        self._series: dict[str, Series] = {}
+        self._prefix_of: dict[TargetKey, str] = {}
         self._socket_of: dict[tuple[Kind, str], SocketKey] = {}
 
     def get(self, kind: Kind, name: str) -> Resource | None:
@@ -60,6 +63,10 @@ class Catalog:
     def sockets(self) -> Mapping[SocketKey, Socket]:
         """The sockets of the plan."""
         return self._sockets
+
+    def series(self) -> Mapping[str, Series]:
+        """Whose connections are counted under each statistics prefix."""
+        return self._series
 
     def socket_of(self, kind: Kind, name: str) -> SocketKey | None:
         """The socket that a resource serves; None when there is no such resource now."""
@@ -168,6 +175,7 @@ class Catalog:
         """Make the resources of a target and of its socket what they should be."""
         user = self._target_users.get(key)
         plan_socket = self._sockets.get(user) if user is not None else None
+        self._series.pop(self._prefix_of.pop(key, ""), None)
         if plan_socket is None:
             self._drop(Kind.LISTENER, naming.socket_name(key.socket), changed)
             for kind in (Kind.FILTER, Kind.ASSIGNMENT, Kind.CLUSTER):
@@ -175,6 +183,8 @@ class Catalog:
             return
         target = self._target(key)
         prefix = naming.traffic_prefix(key, plan_socket.listener, target.route)
+        self._prefix_of[key] = prefix
+        self._series[prefix] = Series(plan_socket.listener, target.route)
         loggers = self._loggers(prefix, plan_socket.listener, target.route)
         self._put(translate.cluster_resource(key), plan_socket.key, changed)
         self._put(self._assignment(key), plan_socket.key, changed)

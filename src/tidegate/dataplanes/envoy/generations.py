@@ -102,6 +102,10 @@ class Generation:
         found = re.findall(r"^listener\.(.*)\.downstream_cx_active: (\d+)$", body.decode(), re.MULTILINE)
         return sum(int(count) for name, count in found if name not in _NOT_CLIENTS)
 
+    async def reopen_logs(self) -> None:
+        """Have the access log opened anew, after its file was renamed. Raises DataPlaneError."""
+        await self.admin.post("/reopen_logs")
+
     async def listener_names(self) -> set[str]:
         """The names of the sockets that it serves. Raises DataPlaneError."""
         body = await self.admin.get("/listeners?format=json")

@@ -156,19 +156,28 @@ class LogTail:
 
         Raises DataPlaneError when the file cannot be read.
         """
-        clock = asyncio.get_running_loop().time
         try:
-            self._begin(clock())
+            await self._run()
+        except OSError as error:
+            raise DataPlaneError(f"cannot follow the log {self._path}: {error}") from error
+        finally:
+            for followed in self._open_files():
+                followed.close()
+            self._former = {}
+
+    async def _run(self) -> None:
+        clock = asyncio.get_running_loop().time
+        self._begin(clock())
+        try:
             while True:
                 self._follow(clock())
                 more = self._relay(clock())
                 await self._rotate(clock())
                 # Even behind a flood of lines others get their turn after every piece.
                 await asyncio.sleep(0 if more else self._poll)
-        except OSError as error:
-            raise DataPlaneError(f"cannot follow the log {self._path}: {error}") from error
-        finally:
-            self._end()
+        except asyncio.CancelledError:
+            self._relay_rest()
+            raise
 
     def _follow(self, now: float) -> None:
         """Open what is at the path now, unless that is what we have."""
@@ -260,15 +269,16 @@ class LogTail:
         _shift(self._path, rotation.keep)
         draft.replace(_numbered(self._path, 1))
 
-    def _end(self) -> None:
-        """Relay what is there, within bounds, and close all."""
-        for followed in (*self._former, *([self._current] if self._current is not None else [])):
+    def _relay_rest(self) -> None:
+        """Relay what is there, within bounds."""
+        for followed in self._open_files():
             for _ in range(_LAST_PIECES):
                 if not followed.read(self._on_line):
                     followed.finish(self._on_line)
                     break
-            followed.close()
-        self._former = {}
+
+    def _open_files(self) -> list[_Followed]:
+        return [*self._former, *([self._current] if self._current is not None else [])]
 
 
 def _open(path: Path, *, unless: _Followed | None) -> _Followed | None:

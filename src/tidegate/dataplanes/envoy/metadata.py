@@ -20,14 +20,19 @@ KEY_ENDED = "ended"
 """Metadata of the refusing endpoint alone: why its connections end, ``REFUSED``."""
 
 KEY_REFUSED = "refused"
-"""Metadata of the refusing endpoint alone: 1, by which each connection raises the counter of refusals."""
+"""Metadata of every endpoint: by how much a connection raises the counter of refusals, 1 or 0.
+
+Envoy complains in its log about a counter whose value is missing, so it never is.
+"""
 
 REFUSED = "refused"
 
 
 def backend_metadata(label: str) -> base_pb2.Metadata:
     """What the endpoints of the backend ``label`` carry."""
-    return _metadata({KEY_BACKEND: struct_pb2.Value(string_value=label)})
+    return _metadata(
+        {KEY_BACKEND: struct_pb2.Value(string_value=label), KEY_REFUSED: struct_pb2.Value(number_value=0)}
+    )
 
 
 def refusing_metadata() -> base_pb2.Metadata:

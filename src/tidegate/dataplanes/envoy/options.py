@@ -18,13 +18,15 @@ class EnvoyOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     ``concurrency``: worker threads, None for one per processor. ``drain_time``: seconds that connections of
     a removed or changed listener may go on; Envoy then ends them all at once, so the default is as good as
-    never. ``log_level``: Envoy's own log (trace, debug, info, warning, error).
+    never. ``log_level``: Envoy's own log (trace, debug, info, warning, error). ``rotate_access_log``: keep
+    the access log's file small; without it, that is left to whoever chose the path.
     """
 
     access_log: AccessLogOptions | None = None
     concurrency: int | None = None
     drain_time: int = _TEN_YEARS
     log_level: str = "warning"
+    rotate_access_log: bool = False
 
     def arguments(self) -> tuple[str, ...]:
         """The command line after the bootstrap file."""

@@ -14,19 +14,23 @@ from __future__ import annotations
 
 import asyncio
 import resource
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Literal
 
 import structlog
 from google.protobuf.message import Message
 
-from tidegate.dataplanes.envoy import binary, bootstrap, generations, naming
+from tidegate.dataplanes.envoy import binary, bootstrap, envoylog, generations, naming
 from tidegate.dataplanes.envoy.accesslog import access_log
 from tidegate.dataplanes.envoy.ads import Confirmation
 from tidegate.dataplanes.envoy.catalog import Catalog, Changed
 from tidegate.dataplanes.envoy.features import FEATURES
+from tidegate.dataplanes.envoy.generations import Generation
 from tidegate.dataplanes.envoy.hostaddresses import host_addresses, wildcard_address
+from tidegate.dataplanes.envoy.logtail import LogTail, Position, Rotation
+from tidegate.dataplanes.envoy.meter import TrafficMeter
 from tidegate.dataplanes.envoy.options import EnvoyOptions
 from tidegate.dataplanes.envoy.portwatch import PortWatch
 from tidegate.dataplanes.envoy.resources import Kind
@@ -45,6 +49,9 @@ from tidegate.plan.types import PlanChange
 _log = structlog.get_logger(__name__)
 
 _RETRY_SECONDS = 0.5
+TRAFFIC_FILE = "traffic.json"
+"""The counters of all Envoys that ever ran in a plane's directory."""
+
 _FILES = 16_384
 """Below this limit of open files people are told: a connection takes two of them."""
 _OWN_FILES = 100
@@ -75,6 +82,7 @@ class EnvoyDataPlane:
         self._applied = False
         self._supervisor: Supervisor | None = None
         self._ports = PortWatch(self._own_pids, self._ports_checked)
+        self._meter = TrafficMeter(directory / TRAFFIC_FILE, generations=self._generations, owners=self._catalog.series)
         self._stack = AsyncExitStack()
         self._notes: tuple[str, ...] = ()
         self._tasks: list[asyncio.Task[None]] = []
@@ -93,19 +101,23 @@ class EnvoyDataPlane:
             bootstrap=bootstrap.bootstrap(bootstrap.BootstrapOptions()),
             arguments=self._options.arguments(),
         )
-        supervisor = Supervisor(self._directory, recipe, converse=self._converse, on_down=self._down)
+        supervisor = Supervisor(self._directory, recipe, converse=self._converse, watcher=self)
         self._addresses = await asyncio.to_thread(host_addresses)
         self._note_limits()
+        logs = self._log_tails()
         self._adopted = await supervisor.begin()
         self._supervisor = supervisor
+        await self._meter.load()
         group = await self._stack.enter_async_context(asyncio.TaskGroup())
-        jobs = {
+        jobs: dict[str, Coroutine[None, None, None]] = {
             "supervise": supervisor.run(),
             "retire": supervisor.retire(),
+            "count": self._meter.run(),
             "ports": self._ports.run(),
             "retry": self._retry(),
             "addresses": self._watch_addresses(),
         }
+        jobs |= {f"follow log {number}": tail.run() for number, tail in enumerate(logs)}
         self._tasks = [group.create_task(job, name=f"envoy plane {name}") for name, job in jobs.items()]
 
     @property
@@ -115,6 +127,8 @@ class EnvoyDataPlane:
 
     def apply(self, change: PlanChange) -> None:
         """Take a change and return at once."""
+        if any(isinstance(key, SocketKey) for key in change):
+            self._meter.look_soon()
         known = self._catalog.sockets()
         new = [
             key for key, value in change.items()
@@ -139,7 +153,7 @@ class EnvoyDataPlane:
 
     async def traffic(self) -> Sequence[Traffic]:
         """The counters now."""
-        return ()
+        return await self._meter.traffic()
 
     async def close(self, *, drain: float | None) -> None:
         """Stop accepting and let connections end for up to ``drain`` seconds; None: leave all serving."""
@@ -147,13 +161,30 @@ class EnvoyDataPlane:
             task.cancel()
         await self._stack.aclose()
         if self._supervisor is not None:
+            if drain is None:
+                await self._meter.look()
             await self._supervisor.end(drain=drain)
+            await self._meter.save()
         self._reports.close()
 
     def _loggers(self, prefix: str, listener: ListenerKey, route: ObjectKey | None) -> list[Message]:
         options = self._options.access_log
         lines = access_log(options, listener=str(listener), route=route.path if route else "") if options else []
         return [*counting_loggers(prefix), *lines]
+
+    def _log_tails(self) -> list[LogTail]:
+        """Call before Envoy starts, so that none of its lines are missed and no earlier ones come again."""
+        path = self._directory / generations.LOG_FILE
+        start = _end_of(path)
+        tails = [LogTail(path, envoylog.relay, start=start, rotation=Rotation())]
+        access = self._options.access_log
+        if access is not None and access.format != "off" and self._options.rotate_access_log:
+            tails.append(LogTail(access.path, _ignore, start="end", rotation=Rotation(reopen=self._reopen_logs)))
+        return tails
+
+    async def _reopen_logs(self) -> None:
+        for one in self._generations():
+            await one.reopen_logs()
 
     def _note_limits(self) -> None:
         _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -164,6 +195,17 @@ class EnvoyDataPlane:
             )
             self._notes = (note,)
             _log.warning("few open files permitted", limit=files, note=note)
+
+    async def ending(self, generation: Generation) -> None:
+        """An Envoy is about to be ended (for ``supervisor``)."""
+        await self._meter.observe(generation)
+
+    def ended(self, generation: Generation) -> None:
+        """An Envoy has ended (for ``supervisor``)."""
+        self._meter.retire(generation)
+
+    def _generations(self) -> list[Generation]:
+        return self._supervisor.generations() if self._supervisor is not None else []
 
     def _own_pids(self) -> Collection[int]:
         return self._supervisor.pids if self._supervisor is not None else ()
@@ -214,7 +256,8 @@ class EnvoyDataPlane:
         if session is self._session:
             self._session = None
 
-    def _down(self, message: str) -> None:
+    def down(self, message: str) -> None:
+        """No Envoy serves now (for ``supervisor``)."""
         self._session = None
         self._adopted = set()
         self._settlement.down(message)
@@ -250,3 +293,15 @@ class EnvoyDataPlane:
             await asyncio.sleep(_ADDRESS_SECONDS)
             self._addresses = await asyncio.to_thread(host_addresses)
             self._report_addresses(tuple(self._scopes))
+
+
+def _end_of(path: Path) -> Position | Literal["first"]:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return "first"
+    return Position(inode=status.st_ino, offset=status.st_size)
+
+
+def _ignore(line: str) -> None:
+    """The access log's lines are for whoever reads its file."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
+from typing import Protocol
 
 import structlog
 
@@ -27,16 +28,30 @@ _DRAIN_POLL_SECONDS = 0.05
 _log = structlog.get_logger(__name__)
 
 
-class Supervisor:
-    """Owns the Envoy processes of one directory. ``on_down`` gets, in words, why no Envoy serves."""
+class Watcher(Protocol):
+    """Who wants to know how the processes fare."""
 
-    def __init__(
-        self, base: Path, recipe: Recipe, *, converse: Callable[[], Conversation], on_down: Callable[[str], None]
-    ) -> None:
+    def down(self, message: str) -> None:
+        """No current generation serves, and why, in words."""
+        ...
+
+    async def ending(self, generation: Generation) -> None:
+        """It is about to be ended: the last chance to ask it something."""
+        ...
+
+    def ended(self, generation: Generation) -> None:
+        """Its process is gone."""
+        ...
+
+
+class Supervisor:
+    """Owns the Envoy processes of one directory."""
+
+    def __init__(self, base: Path, recipe: Recipe, *, converse: Callable[[], Conversation], watcher: Watcher) -> None:
         self._base = base
         self._recipe = recipe
         self._converse = converse
-        self._on_down = on_down
+        self._watcher = watcher
         self._current: Generation | None = None
         self._server: XdsServer | None = None
         self._retiring: list[Generation] = []
@@ -50,7 +65,11 @@ class Supervisor:
     @property
     def pids(self) -> set[int]:
         """The processes that are ours."""
-        return {one.process.pid for one in self._all()}
+        return {one.process.pid for one in self.generations()}
+
+    def generations(self) -> list[Generation]:
+        """All that run, the current one last."""
+        return [*self._retiring, *([self._current] if self._current is not None else [])]
 
     @property
     def waits_for_replacement(self) -> bool:
@@ -94,7 +113,7 @@ class Supervisor:
             if loop.time() - began > _STEADY_SECONDS:
                 delay = FIRST_BACK_OFF
             await self._abandon()
-            self._on_down(f"Envoy does not run: {reason}; it is started again in {delay:.1f} s")
+            self._watcher.down(f"Envoy does not run: {reason}; it is started again in {delay:.1f} s")
             _log.error("envoy ended", reason=reason, restart_in=delay)
             await asyncio.sleep(delay)
             delay = min(delay * 2, LONGEST_BACK_OFF)
@@ -121,21 +140,18 @@ class Supervisor:
             await self._server.stop()
             self._server = None
         if drain is None:
-            for one in self._all():
+            for one in self.generations():
                 await one.admin.close()
             return
-        everyone = self._all()
+        everyone = self.generations()
         try:
             async with asyncio.timeout(drain):
                 await _each(_drain_to_nothing(one) for one in everyone)
         except TimeoutError:
             if drain > 0:
                 _log.info("drain time over", seconds=drain)
-        await _each(one.end() for one in everyone)
+        await _each(self._finish(one) for one in everyone)
         self._current, self._retiring = None, []
-
-    def _all(self) -> list[Generation]:
-        return [*self._retiring, *([self._current] if self._current is not None else [])]
 
     async def _install(self, generation: Generation) -> None:
         self._current = generation
@@ -148,7 +164,14 @@ class Supervisor:
         if server is not None:
             await server.stop()
         if current is not None:
+            self._watcher.ended(current)
             await current.discard()
+
+    async def _finish(self, generation: Generation) -> None:
+        if generation.process.alive:
+            await self._watcher.ending(generation)
+        await generation.end()
+        self._watcher.ended(generation)
 
     async def _let_end(self, generation: Generation) -> None:
         while generation.process.alive:
@@ -160,7 +183,7 @@ class Supervisor:
             except DataPlaneError as error:
                 _log.warning("old envoy does not answer", pid=generation.process.pid, reason=str(error))
             await asyncio.sleep(_POLL_SECONDS)
-        await generation.end()
+        await self._finish(generation)
         self._retiring.remove(generation)
         _log.info("old envoy ended", pid=generation.process.pid)
 

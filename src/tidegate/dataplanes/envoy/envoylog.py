@@ -1,0 +1,32 @@
+"""Envoy's own log as events of ours: a line becomes a log event of the same level.
+
+In: lines of Envoy's log. Out: structured log events. Following the file is left to ``logtail``.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+
+import structlog
+
+_LINE = re.compile(r"\[[^]]*\]\[\d+\]\[(?P<level>\w+)\]\[(?P<part>[^]]*)\] (?:\[[^]]*\] )?(?P<text>.*)")
+_LEVELS = {
+    "trace": logging.DEBUG,
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+    "critical": logging.CRITICAL,
+}
+
+_log = structlog.get_logger(__name__)
+
+
+def relay(line: str) -> None:
+    """Log what a line says. A line of another form, such as a shell's complaint, is a warning."""
+    match = _LINE.fullmatch(line)
+    if match is None:
+        _log.warning("envoy says", text=line)
+    else:
+        _log.log(_LEVELS.get(match["level"], logging.INFO), "envoy says", part=match["part"], text=match["text"])

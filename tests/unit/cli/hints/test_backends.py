@@ -1,0 +1,81 @@
+"""Hints about where connections go, for real decisions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from support.checking import checked
+from support.manifests import Manifest, backend, gateway, grant, listener, parent, service, slice_of, tcproute
+from tidegate.cli.hints.collect import hints_about
+from tidegate.cli.hints.inventory import Hint
+
+GATEWAY = gateway("g", [listener("foo", 8080)])
+
+
+def hints(folder: Path, reference: Manifest, *documents: Manifest | list[Manifest]) -> list[Hint]:
+    route = tcproute("r", [parent("g")], [reference])
+    return list(hints_about(checked(folder, GATEWAY, route, *documents).state))
+
+
+def messages(*arguments: object) -> list[str]:
+    return [hint.message for hint in hints(*arguments)]  # type: ignore[arg-type]
+
+
+def test_a_missing_service_is_guessed_and_shown_how_to_give(tmp_path: Path) -> None:
+    """The nearest name, and the flag that would say where it runs."""
+    assert messages(tmp_path, backend("my-fo"), service("my-foo")) == [
+        "there is no Service my-fo in namespace default; did you mean my-foo? "
+        "To say where it runs: '--backend my-fo:6000=127.0.0.1:7001'"
+    ]
+
+
+def test_a_service_elsewhere_is_found(tmp_path: Path) -> None:
+    """The namespace field is what is missing."""
+    (message,) = messages(tmp_path, backend("svc"), service("svc", namespace="apps"))
+    assert "but one in apps: add 'namespace: apps' to the backendRef, and a ReferenceGrant there" in message
+
+
+def test_a_missing_grant_can_be_pasted(tmp_path: Path) -> None:
+    """The YAML of the hint, added to the input, resolves the reference."""
+    reference, there = backend("svc", namespace="apps"), service("svc", namespace="apps")
+    (hint,) = hints(tmp_path, reference, there)
+    pasted = yaml.safe_load(hint.paste)
+    assert (pasted["kind"], pasted["metadata"]["namespace"]) == ("ReferenceGrant", "apps")
+    left = hints(tmp_path, reference, there, pasted, slice_of("svc", [("127.0.0.1", 7001)], namespace="apps"))
+    assert left == []
+
+
+def test_a_grant_for_something_else_does_not_count(tmp_path: Path) -> None:
+    """A grant of another namespace, kind or name still leaves the hint."""
+    others = [
+        grant("a", namespace="apps", from_namespace="other"),
+        grant("b", namespace="apps", from_namespace="default", from_kind="UDPRoute"),
+        grant("c", namespace="apps", from_namespace="default", to_name="another"),
+        grant("d", namespace="default", from_namespace="default"),
+    ]
+    (hint,) = hints(tmp_path, backend("svc", namespace="apps"), service("svc", namespace="apps"), others)
+    assert "ReferenceGrant" in hint.paste
+
+
+def test_a_port_that_the_service_has_not_lists_those_it_has(tmp_path: Path) -> None:
+    """The port is probably a typing error, or the target port."""
+    assert messages(tmp_path, backend("svc", 7000), service("svc", 6000)) == [
+        "Service default/svc has no port 7000; its ports are 6000"
+    ]
+
+
+def test_a_service_that_runs_nowhere_is_told_how_to_say_it(tmp_path: Path) -> None:
+    """A Service document alone has no endpoints: the three ways to give them are named."""
+    (hint,) = hints(tmp_path, backend("svc", namespace="default"), service("svc"))
+    assert hint.object == "Service default/svc"
+    assert "--backend svc:6000=127.0.0.1:7001" in hint.message
+    assert "--dns" in hint.message
+    assert "kubernetes.io/service-name: svc" in hint.message
+
+
+def test_endpoints_that_are_not_ready_need_no_hint(tmp_path: Path) -> None:
+    """Who has EndpointSlices knows what they are doing."""
+    slices = slice_of("svc", [("127.0.0.1", 7001)], conditions={"ready": False})
+    assert hints(tmp_path, backend("svc"), service("svc"), slices) == []

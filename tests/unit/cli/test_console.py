@@ -1,0 +1,110 @@
+"""The live view."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+
+import pytest
+from rich.console import Console
+
+from support.states import backend_view, listener_view, problem, state
+from tidegate.admin.view import State
+from tidegate.cli.console import LiveConsole, screen
+from tidegate.telemetry.logs import Event
+
+
+def event(message: str, level: str = "info") -> Event:
+    return Event(at=dt.datetime(2026, 1, 1, tzinfo=dt.UTC), level=level, message=message)
+
+
+def drawn(shown: State | None, *events: Event, width: int = 80, height: int = 24) -> list[str]:
+    """The lines of the screen."""
+    console = Console(width=width, height=height, file=io.StringIO(), force_terminal=False)
+    with console.capture() as capture:
+        console.print(screen(shown, events, width=width, height=height))
+    return [line.rstrip() for line in capture.get().splitlines()]
+
+
+def test_it_is_readable_at_80_columns() -> None:
+    """The guide's example shows in full: listener, port, state, endpoints and connections."""
+    listeners = [
+        listener_view(
+            name,
+            gateway="default/my-tcp-gateway",
+            port=port,
+            route=f"default/tcp-app-{number}",
+            backends=(backend_view(f"default/my-{name}-service:6000"),),
+            active=number,
+        )
+        for number, (name, port) in enumerate([("foo", 8080), ("bar", 8090)], start=1)
+    ]
+    lines = drawn(state(*listeners))
+    assert max(map(len, lines)) <= 80
+    assert lines[1].split() == ["LISTENER", "PORT", "STATE", "ROUTE", "BACKENDS", "ACTIVE"]
+    assert lines[2].split() == [
+        "my-tcp-gateway/foo",
+        "8080/TCP",
+        "Live",
+        "tcp-app-1",
+        "1/1",
+        "my-foo-service:6000",
+        "1",
+    ]
+    assert "2 listeners  3 connections" in lines[0]
+
+
+def test_long_names_are_cut_and_numbers_are_not() -> None:
+    """On a narrow terminal the port, state, share and counts stay, and the end of names goes."""
+    backends = (backend_view(f"default/{'b' * 60}:6000", weight=3), backend_view("default/c:1", weight=1))
+    lines = drawn(state(listener_view(gateway=f"default/{'g' * 60}", backends=backends, active=12345)))
+    assert max(map(len, lines)) <= 80
+    assert "8080/TCP" in lines[2]
+    assert "75% 1/1 b" in lines[2]
+    assert lines[2].endswith("12345")
+    assert "25% 1/1 c:1" in lines[3]
+
+
+@pytest.mark.parametrize("height", [10, 12, 24, 50])
+def test_the_screen_is_never_taller_than_the_terminal(height: int) -> None:
+    """However many listeners, problems and events there are; what is left out is counted."""
+    many = state(*(listener_view(f"l{i}", state="Failed", message=f"m{i}") for i in range(300)))
+    lines = drawn(many, *(event(f"e{i}") for i in range(100)), height=height)
+    assert len(lines) <= height
+    assert any("more: tidegate status" in line for line in lines)
+    assert "e99" in lines[-1]
+
+
+def test_what_is_wrong_stands_below_the_table() -> None:
+    """Failures are sentences; the first few, and how many more there are."""
+    lines = drawn(state(*(listener_view(f"l{i}", state="Failed", message=f"no {i}") for i in range(6))), height=40)
+    assert "! listener my-gateway/l0: no 0" in lines
+    assert "! and 2 more: tidegate check" in lines
+
+
+def test_before_the_first_state_events_are_shown() -> None:
+    """While it starts there is something to see."""
+    assert drawn(None, event("envoy started")) == ["tidegate is starting", lines_of(event("envoy started"))]
+
+
+def lines_of(shown: Event) -> str:
+    return f"{shown.at.astimezone():%H:%M:%S} {shown.message}"
+
+
+def test_markup_in_names_and_messages_is_text() -> None:
+    """Brackets in user text are shown, not interpreted."""
+    lines = drawn(state(listener_view(state="Failed", message="[red]x[/red]"), problems=(problem(path="a[0]"),)))
+    assert "! listener my-gateway/foo: [red]x[/red]" in lines
+    assert "! gateway.yaml:3: a[0]: it is wrong" in lines
+
+
+def test_the_last_state_and_events_stay_on_the_terminal() -> None:
+    """At the end the newest picture is drawn once more, however soon after the one before."""
+    file = io.StringIO()
+    with LiveConsole(Console(file=file, width=80, height=24, force_terminal=True)) as console:
+        console.on_state(state(listener_view("first")))
+        console.on_state(state(listener_view("second")))
+        console.on_event(event("done", "error"))
+    last = file.getvalue().rpartition("LISTENER")[2]
+    assert "my-gateway/second" in last
+    assert "done" in last

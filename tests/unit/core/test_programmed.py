@@ -1,0 +1,162 @@
+"""Programmed: the plan met with what the data plane says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from support.manifests import Manifest, backend, gateway, listener, parent, tcproute
+from support.resources import World, gateway_key, message, route_key, said, socket_key
+from tidegate.plan.outcome import AddressReport, Failed, FailureReason, Live, Outcome, Pending
+
+TWO = gateway("gw", [listener("a", 80), listener("b", 81)])
+
+
+def failed(revision: str, reason: FailureReason) -> Failed:
+    """A failure that says why."""
+    return Failed(revision=revision, reason=reason, message=f"because of {reason.value}")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "expected", "waiting"),
+    [
+        (lambda revision: Live(revision=revision), "True/Programmed", False),
+        (lambda revision: Live(revision=f"not {revision}"), "False/Pending", True),
+        (lambda _: None, "False/Pending", True),
+        (lambda revision: Pending(revision=revision), "False/Pending", True),
+        (lambda revision: Pending(revision=revision, message="Envoy is down"), "False/Pending", False),
+        (lambda revision: Pending(revision=f"not {revision}", message="Envoy is down"), "False/Pending", True),
+        (lambda revision: failed(revision, FailureReason.PORT_UNAVAILABLE), "False/PortUnavailable", False),
+        (lambda revision: failed(revision, FailureReason.INVALID), "False/Invalid", False),
+        (lambda revision: failed(f"not {revision}", FailureReason.INVALID), "False/Pending", True),
+    ],
+)
+def test_one_socket(outcome: Any, expected: str, waiting: bool) -> None:
+    """Only Live at the planned revision is programmed; outcomes of another revision are waited out."""
+    world = World(TWO)
+    world.obey()
+    world.report({socket_key(80): outcome(world.socket(80).revision)})
+    assert said(world.listener("gw", "a"), "Programmed") == expected
+    assert said(world.listener("gw", "b"), "Programmed") == "True/Programmed"
+    assert said(world.gateway("gw"), "Programmed") == "True/Programmed"
+    assert world.verdicts[gateway_key("gw")].waiting is waiting
+    assert message(world.listener("gw", "a"), "Programmed")
+
+
+@pytest.mark.parametrize(
+    ("reasons", "expected"),
+    [
+        ((FailureReason.PORT_UNAVAILABLE, None), "True/Programmed"),
+        ((FailureReason.PORT_UNAVAILABLE, FailureReason.PORT_UNAVAILABLE), "False/Invalid"),
+        ((FailureReason.PORT_UNAVAILABLE, FailureReason.INVALID), "False/Invalid"),
+    ],
+)
+def test_gateway_works_while_one_listener_does(reasons: tuple[FailureReason | None, ...], expected: str) -> None:
+    """The Gateway fails only with its last listener, and then says why each did."""
+    world = World(TWO)
+    world.obey()
+    world.report(
+        {
+            socket_key(port): failed(world.socket(port).revision, reason)
+            for port, reason in zip((80, 81), reasons, strict=True)
+            if reason is not None
+        }
+    )
+    assert said(world.gateway("gw"), "Programmed") == expected
+
+
+def test_nothing_said_yet_is_pending() -> None:
+    """Before the data plane has said anything, the Gateway has no address, and everybody waits."""
+    world = World(TWO, tcproute("route", [parent("gw")], [backend("web")]))
+    assert said(world.gateway("gw"), "Programmed") == "False/AddressNotAssigned"
+    assert world.gateway("gw").addresses == ()
+    assert world.verdicts[gateway_key("gw")].waiting
+    assert world.verdicts[route_key("route")].waiting
+
+
+def static(*values: str) -> Manifest:
+    """A Gateway with these addresses."""
+    return gateway("gw", [listener("tcp", 80)], addresses=[{"value": value} for value in values])
+
+
+def test_an_address_that_is_not_usable_is_the_gateways_fault() -> None:
+    """The Gateway is accepted, not programmed, and publishes the rest; its listener serves there."""
+    world = World(static("192.0.2.1", "198.51.100.9"))
+    world.obey(except_for=[socket_key(80, "198.51.100.9")])
+    revision = world.socket(80, "198.51.100.9").revision
+    world.report({socket_key(80, "198.51.100.9"): failed(revision, FailureReason.ADDRESS_NOT_USABLE)})
+    status = world.gateway("gw")
+    assert said(status, "Accepted") == "True/Accepted"
+    assert said(status, "Programmed") == "False/AddressNotUsable"
+    assert "198.51.100.9" in message(status, "Programmed")
+    assert [one.value for one in status.addresses] == ["192.0.2.1"]
+    assert said(world.listener("gw", "tcp"), "Programmed") == "True/Programmed"
+    world.apply(static("192.0.2.1"))
+    world.obey()
+    assert said(world.gateway("gw"), "Programmed") == "True/Programmed"
+    assert [one.value for one in world.gateway("gw").addresses] == ["192.0.2.1"]
+
+
+def test_no_usable_address_at_all() -> None:
+    """With its only address not usable, the listener is not programmed either, and nothing is published."""
+    world = World(static("198.51.100.9"))
+    key = socket_key(80, "198.51.100.9")
+    world.report({key: failed(world.socket(80, "198.51.100.9").revision, FailureReason.ADDRESS_NOT_USABLE)})
+    assert said(world.gateway("gw"), "Programmed") == "False/AddressNotUsable"
+    assert world.gateway("gw").addresses == ()
+    assert said(world.listener("gw", "tcp"), "Programmed") == "False/Invalid"
+
+
+def test_wildcard_addresses_are_those_of_the_scope() -> None:
+    """The data plane says them, best first; at most 16 are published; none: it says why."""
+    world = World(TWO)
+    many = tuple(f"192.0.2.{number}" for number in range(1, 30))
+    world.obey(addresses=many)
+    assert [one.value for one in world.gateway("gw").addresses] == list(many[:16])
+    world.decision.set_report(AddressReport(scope="standalone", addresses=(), message="no interface is up"))
+    world.decide()
+    assert said(world.gateway("gw"), "Programmed") == "False/AddressNotAssigned"
+    assert message(world.gateway("gw"), "Programmed") == "no interface is up"
+
+
+def test_a_socket_that_another_gateway_holds() -> None:
+    """The younger claimant is accepted, but not programmed; it takes over without a gap when the older goes."""
+    older = gateway("older", [listener("tcp", 80)], created="2026-01-01T00:00:01Z")
+    younger = gateway("younger", [listener("web", 80)], created="2026-01-01T00:00:02Z")
+    foreign = gateway("foreign", [listener("x", 80)], created="2026-01-01T00:00:03Z", namespace="tenant")
+    world = World(younger, foreign, older)
+    world.obey()
+    assert said(world.listener("younger", "web"), "Accepted") == "True/Accepted"
+    assert said(world.listener("younger", "web"), "Programmed") == "False/PortUnavailable"
+    assert "default/older" in message(world.listener("younger", "web"), "Programmed")
+    assert said(world.gateway("younger"), "Programmed") == "False/Invalid"
+    hidden = message(world.listener("foreign", "x", "tenant"), "Programmed")
+    assert "older" not in hidden.replace("an older Gateway", "")
+    assert "default" not in hidden
+    change = world.remove(older)
+    assert None not in [change.plan.get(key, "untouched") for key in (socket_key(80),)]
+    world.obey()
+    assert said(world.listener("younger", "web"), "Programmed") == "True/Programmed"
+
+
+def test_with_scopes_of_their_own_gateways_never_compete() -> None:
+    """A data plane per Gateway: both hold their port."""
+    world = World(gateway("one", [listener("tcp", 80)]), gateway("two", [listener("tcp", 80)]), scope_per_gateway=True)
+    world.obey()
+    assert [said(world.listener(name, "tcp"), "Programmed") for name in ("one", "two")] == ["True/Programmed"] * 2
+
+
+@pytest.mark.parametrize("outcome", [None, Live(revision="old")])
+def test_a_change_makes_its_route_wait(outcome: Outcome | None) -> None:
+    """The route that is served waits for the socket's outcome, the one that is not does not."""
+    world = World(
+        gateway("gw", [listener("tcp", 80)]),
+        tcproute("first", [parent("gw")], [backend("web")]),
+        tcproute("second", [parent("gw")], [backend("web")]),
+    )
+    world.report({socket_key(80): outcome})
+    waits = [world.verdicts[route_key(name)].waiting for name in ("first", "second")]
+    assert waits == [True, False]
+    world.obey()
+    assert not world.verdicts[route_key("first")].waiting
