@@ -45,6 +45,4 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from tidegate import api
-
-    return getattr(api, name)
+    return getattr(importlib.import_module("tidegate.api"), name)

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import datetime as dt
 import os
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -43,7 +44,7 @@ from tidegate.sources import listing
 from tidegate.sources.ages import Ages
 from tidegate.sources.backends import parse_backends
 from tidegate.sources.standalone import StandaloneSource
-from tidegate.telemetry.logs import logger
+from tidegate.telemetry.logs import Event, logger
 from tidegate.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -51,6 +52,9 @@ if TYPE_CHECKING:
 
 TRAFFIC_INTERVAL_S = 1.0
 """How often the counters of the data plane are read, in seconds."""
+
+ACCESS_LOG_FILE = "access.log"
+"""Where Envoy writes an access log without a path, in the instance directory; relayed to standard output."""
 
 _VIEW_INTERVAL_S = 0.25
 
@@ -129,7 +133,9 @@ def _plane(settings: RunSettings, directory: InstanceDirectory) -> DataPlane:
     from tidegate.dataplanes.envoy.options import EnvoyOptions
     from tidegate.dataplanes.envoy.plane import EnvoyDataPlane
 
-    options = EnvoyOptions(access_log=_access_log(settings.access_log, directory))
+    options = EnvoyOptions(
+        access_log=_access_log(settings.access_log, directory), rotate_access_log=settings.access_log.path is None
+    )
     return EnvoyDataPlane(directory=directory.path / "envoy", envoy=settings.envoy, options=options)
 
 
@@ -168,11 +174,37 @@ class _Running:
         drain = self._settings.drain_time if self._settings.on_exit is OnExit.DRAIN else None
         providers = Providers(state=self._state, ready=self._is_ready, metrics=self._render)
         address = self._directory.admin_address(self._settings.admin)
-        async with self._plane_running(drain), serve(address, providers) as bound:
+        async with self._access_lines(), self._plane_running(drain), serve(address, providers) as bound:
             self._directory.announce(bound)
             self._log.info("started", name=self._directory.name, admin=str(bound))
             await self._until(stop, reread)
             self._log.info("stopping", on_exit=self._settings.on_exit.value, drain_seconds=drain)
+
+    @contextlib.asynccontextmanager
+    async def _access_lines(self) -> AsyncIterator[None]:
+        """Relay the access log unless it has a path of its own; around the plane, for its last lines."""
+        wanted = self._settings.access_log
+        if wanted.format is AccessLogFormat.OFF or wanted.path is not None:
+            yield
+            return
+        from tidegate.dataplanes.envoy.logtail import LogTail
+
+        tail = LogTail(self._directory.path / ACCESS_LOG_FILE, self._access_line, start="end")
+        async with asyncio.TaskGroup() as tasks:
+            task = tasks.create_task(tail.run(), name="access log")
+            try:
+                yield
+            finally:
+                task.cancel()
+
+    def _access_line(self, line: str) -> None:
+        """To standard output; where the live view has that, among its events."""
+        if self._observer is not None:
+            self._observer.on_event(Event(at=dt.datetime.now(dt.UTC), level="info", message=line))
+            return
+        with contextlib.suppress(BrokenPipeError):  # Nobody reads it any more: the traffic goes on.
+            sys.stdout.write(f"{line}\n")
+            sys.stdout.flush()
 
     @contextlib.asynccontextmanager
     async def _plane_running(self, drain: float | None) -> AsyncIterator[None]:
@@ -308,4 +340,4 @@ def _access_log(wanted: AccessLog, directory: InstanceDirectory) -> AccessLogOpt
 
     if wanted.format is AccessLogFormat.OFF:
         return None
-    return AccessLogOptions(format=wanted.format.value, path=wanted.path or directory.path / "access.log")
+    return AccessLogOptions(format=wanted.format.value, path=wanted.path or directory.path / ACCESS_LOG_FILE)

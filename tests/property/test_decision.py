@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.histories import BATCHES, INPUTS, RESOURCES, Step
+from support.reading import plainly_planned
 from support.resources import World, gateway_key
 from tidegate.model.gateway import Gateway
 from tidegate.model.kinds import Resource, key_of
@@ -267,3 +268,18 @@ def test_attached_routes_and_winners_agree(inputs: dict[ObjectKey, Resource]) ->
                 == (owner.namespace, owner.name)
             ]
             assert [one.conditions[0].status for one in mine] == ["True"]
+
+
+@PROPERTY
+@given(INPUTS)
+def test_plan_is_what_a_plain_reading_of_the_spec_says(inputs: dict[ObjectKey, Resource]) -> None:
+    """Holder, route and refusals of every socket, found again by looking through all objects."""
+    planned = {}
+    for key, target in fresh(inputs.values()).plan.items():
+        if isinstance(key, TargetKey):
+            assert isinstance(target, Target)
+            planned[key.socket.address, key.socket.port] = (
+                target.route,
+                [one.pool is not None for one in target.backends],
+            )
+    assert planned == plainly_planned(inputs)

@@ -104,7 +104,7 @@ async def static_envoy(
         program = (await asyncio.to_thread(binary.find, None)).path
         with (directory / "envoy.log").open("ab") as log:
             arguments = ("-c", "bootstrap.pb", "--disable-hot-restart", "--concurrency", "1")
-            process = subprocess.Popen(
+            process = subprocess.Popen(  # noqa: ASYNC220 - it outlives this function's awaits and is killed below
                 [program, *arguments, "--file-flush-interval-msec", "20", "--log-level", "warning"],
                 cwd=directory,
                 stdout=log,
@@ -130,7 +130,8 @@ async def _serving(running: StaticEnvoy, log: Path) -> None:
     try:
         await eventually(active, lambda count: count == len(running.port) + 1, what="Envoy serves", within=10.0)
     except AssertionError as error:
-        raise AssertionError(f"{error}\n{log.read_text()[-2000:]}") from error
+        said = await asyncio.to_thread(log.read_text)
+        raise AssertionError(f"{error}\n{said[-2000:]}") from error
 
 
 def _seconds(value: float) -> duration_pb2.Duration:

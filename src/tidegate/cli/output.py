@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+_TEXT = "tag:yaml.org,2002:str"
+
 
 class Format(enum.Enum):
     """``-o`` of commands that show objects."""
@@ -41,8 +43,13 @@ def as_yaml(value: Any) -> str:
 
 
 def _dumper() -> Any:
-    """PyYAML's fast dumper without anchors, which no API server prints."""
+    """PyYAML's fast dumper without anchors, which no API server prints.
+
+    Text that a reader of manifests would take for something else (``True``, ``y``, ``1e3``) is quoted.
+    """
     import yaml
+
+    from tidegate.sources.scalars import resolve_plain
 
     base = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
@@ -50,4 +57,9 @@ def _dumper() -> Any:
         def ignore_aliases(self, _: object) -> bool:
             return True
 
+    def text(dumper: Any, value: str) -> Any:
+        plain = resolve_plain(value) == value and dumper.resolve(yaml.ScalarNode, value, (True, False)) == _TEXT
+        return dumper.represent_scalar(_TEXT, value, style=None if plain else '"')
+
+    Dumper.add_representer(str, text)
     return Dumper

@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import json
 
-from support.states import STARTED, backend_view, listener_view, state
+from support.manifests import backend, parent, tcproute
+from support.states import STARTED, listener_view, state
 from tidegate.cli.output import Format
 from tidegate.cli.status import status_text
 
@@ -28,10 +29,9 @@ def test_an_instance_without_listeners_says_so() -> None:
 
 def test_hints_come_with_it() -> None:
     """A live instance gives the same hints as check."""
-    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "my-service", "namespace": "default"}}
-    empty = listener_view(backends=(backend_view(endpoints=0, total=0, refused="it has no endpoint"),))
-    text = status_text(state(empty, objects=(service,)), Format.TABLE, now=NOW)
-    assert "hint: Service default/my-service: nothing says where it runs: use '--backend my-service:6000=" in text
+    route = tcproute("r", [parent("g")], [backend("svc")], namespace="default")
+    text = status_text(state(objects=(route,)), Format.TABLE, now=NOW)
+    assert "hint: TCPRoute default/r: there is no Gateway g in namespace default" in text
 
 
 def test_programs_get_the_whole_state() -> None:

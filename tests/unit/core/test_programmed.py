@@ -98,6 +98,27 @@ def test_an_address_that_is_not_usable_is_the_gateways_fault() -> None:
     assert [one.value for one in world.gateway("gw").addresses] == ["192.0.2.1"]
 
 
+def test_a_listener_on_two_addresses_serves_on_both_or_says_why_not() -> None:
+    """A failure is told at once, even while the outcome of the other address is still to come."""
+    world = World(static("192.0.2.1", "192.0.2.2"))
+    first, second = (socket_key(80, address) for address in ("192.0.2.1", "192.0.2.2"))
+    revision = world.socket(80, "192.0.2.1").revision
+    world.report({first: Live(revision=revision)})
+    assert said(world.listener("gw", "tcp"), "Programmed") == "False/Pending"
+    world.report({first: None, second: failed(world.socket(80, "192.0.2.2").revision, FailureReason.PORT_UNAVAILABLE)})
+    assert said(world.listener("gw", "tcp"), "Programmed") == "False/PortUnavailable"
+    assert not world.verdicts[gateway_key("gw")].waiting
+
+
+def test_a_gateway_with_a_bad_address_still_waits_for_the_good_one() -> None:
+    """What is wrong with one address does not make the status of the other final."""
+    world = World(static("192.0.2.1", "198.51.100.9"))
+    bad = socket_key(80, "198.51.100.9")
+    world.report({bad: failed(world.socket(80, "198.51.100.9").revision, FailureReason.ADDRESS_NOT_USABLE)})
+    assert said(world.gateway("gw"), "Programmed") == "False/AddressNotUsable"
+    assert world.verdicts[gateway_key("gw")].waiting
+
+
 def test_no_usable_address_at_all() -> None:
     """With its only address not usable, the listener is not programmed either, and nothing is published."""
     world = World(static("198.51.100.9"))

@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 
 from tidegate.admin.objects import ApiObject, group_of, namespace_of, refused_for
-from tidegate.admin.view import ListenerView
 from tidegate.cli.hints.inventory import Hint, Inventory, did_you_mean, listing, title
 from tidegate.model.corev1 import SERVICE_NAME_LABEL
 
@@ -80,31 +79,21 @@ class GrantTable:
         )
 
 
-def endpoint_hints(listeners: tuple[ListenerView, ...], inventory: Inventory) -> Iterator[Hint]:
-    """Services that routes use and nothing says where they run."""
-    told: set[tuple[str, str]] = set()
-    for listener in listeners:
-        namespace = listener.route.partition("/")[0] if listener.route else ""
-        for backend in listener.backends:
-            reference = _by_label(backend.name, namespace)
-            place = (reference.namespace, reference.name)
-            if backend.total or place in told or inventory.find("Service", *place) is None:
-                continue
-            told.add(place)
-            if not _has_slice(inventory, *place):
-                yield Hint(
-                    object=f"Service {reference.namespace}/{reference.name}",
-                    message=f"nothing says where it runs: use '{reference.flag}', or '--dns' to resolve its "
-                    f"name, or add an EndpointSlice with the label {SERVICE_NAME_LABEL}: {reference.name}",
-                )
-
-
-def _by_label(label: str, namespace: str) -> Reference:
-    path, _, port = label.rpartition(":")
-    if not path:
-        path, port = label, ""
-    place, separator, name = path.rpartition("/")
-    return Reference(place if separator else namespace, name, int(port) if port.isdigit() else 0)
+def endpoint_hints(route: ApiObject, inventory: Inventory, granted: GrantTable) -> Iterator[Hint]:
+    """Services that a route that serves may use, and nothing says where they run."""
+    if "Accepted" in _failures(route):
+        return
+    for reference in _references(route):
+        allowed = reference.namespace == namespace_of(route) or granted.allows(route, reference)
+        service = inventory.find("Service", reference.namespace, reference.name)
+        if not allowed or service is None or _unresolved(route, reference, inventory):
+            continue
+        if not _has_slice(inventory, reference.namespace, reference.name):
+            yield Hint(
+                object=title(service),
+                message=f"nothing says where it runs: use '{reference.flag}', or '--dns' to resolve its "
+                f"name, or add an EndpointSlice with the label {SERVICE_NAME_LABEL}: {reference.name}",
+            )
 
 
 def _has_slice(inventory: Inventory, namespace: str, service: str) -> bool:

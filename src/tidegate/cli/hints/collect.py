@@ -24,7 +24,7 @@ def _hints(state: State) -> Iterator[Hint]:
     for route in inventory.routes():
         yield from parent_hints(route, inventory)
         yield from backend_hints(route, inventory, grants)
-    yield from endpoint_hints(state.listeners, inventory)
+        yield from endpoint_hints(route, inventory, grants)
     yield from _order_hints(state, inventory)
 
 

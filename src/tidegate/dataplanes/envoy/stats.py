@@ -40,9 +40,10 @@ STATISTICS_PREFIX = "tidegate."
 """What the names of the loggers' counters begin with; Envoy's statistics matcher must let them pass."""
 
 _STATS_LOG = "type.googleapis.com/envoy.extensions.access_loggers.stats.v3.Config"
-# The field stats_scope (6), an empty message, as it goes over the wire: Envoy 1.40 demands it, the published
-# Python protos do not know it yet, and the field they know in its place makes Envoy warn of every listener.
-_EMPTY_SCOPE = b"\x32\x00"
+# Numbers of fields that Envoy 1.40 has and the published Python protos do not know yet: Config.stats_scope,
+# which it demands (or a deprecated field of which it warns for every listener), and Scope.sharing_name.
+_STATS_SCOPE = 6
+_SHARING_NAME = 6
 _TCP = "tcp."
 _FIELDS: Mapping[str, tuple[tuple[str, str], ...]] = {
     _TCP: (
@@ -100,20 +101,35 @@ def counting_loggers(stat_prefix: str) -> list[accesslog_pb2.AccessLog]:
         value_format=f"%UPSTREAM_METADATA({METADATA_NAMESPACE}:{KEY_REFUSED})%",
     )
     ended = stats_pb2.Config.Counter(stat=_stat(stat_prefix, "ended"), value_fixed=wrappers_pb2.UInt64Value(value=1))
-    return [_logger(refused, kinds.TcpUpstreamConnected), _logger(ended, kinds.TcpConnectionEnd)]
+    # Loggers of one prefix share their counters, so that these go on while the configuration is replaced by one
+    # of the same prefix. Without it, each has its own, which are lost with its last connection.
+    scope = _field(_STATS_SCOPE, _field(_SHARING_NAME, f"{STATISTICS_PREFIX}{stat_prefix}".encode()))
+    return [_logger(refused, kinds.TcpUpstreamConnected, scope), _logger(ended, kinds.TcpConnectionEnd, scope)]
 
 
 def _stat(stat_prefix: str, name: str) -> stats_pb2.Config.Stat:
     return stats_pb2.Config.Stat(name=f"{STATISTICS_PREFIX}{stat_prefix}.{name}")
 
 
-def _logger(counter: stats_pb2.Config.Counter, kind: accesslog_data_pb2.AccessLogType) -> accesslog_pb2.AccessLog:
-    config = stats_pb2.Config(counters=[counter]).SerializeToString(deterministic=True) + _EMPTY_SCOPE
+def _logger(
+    counter: stats_pb2.Config.Counter, kind: accesslog_data_pb2.AccessLogType, scope: bytes
+) -> accesslog_pb2.AccessLog:
+    config = stats_pb2.Config(counters=[counter]).SerializeToString(deterministic=True) + scope
     return accesslog_pb2.AccessLog(
         name="count",
         filter=accesslog_pb2.AccessLogFilter(log_type_filter=accesslog_pb2.LogTypeFilter(types=[kind])),
         typed_config=any_pb2.Any(type_url=_STATS_LOG, value=config),
     )
+
+
+def _field(number: int, content: bytes) -> bytes:
+    """A field of bytes, a string or a message as it goes over the wire: tag, length, content."""
+    length, rest = bytearray(), len(content)
+    while rest >= 0x80:
+        length.append(rest & 0x7F | 0x80)
+        rest >>= 7
+    length.append(rest)
+    return bytes([number << 3 | 2]) + length + content
 
 
 async def fetch(admin: Admin) -> dict[str, RawCounters]:

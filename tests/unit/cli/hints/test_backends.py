@@ -26,8 +26,10 @@ def messages(*arguments: object) -> list[str]:
 def test_a_missing_service_is_guessed_and_shown_how_to_give(tmp_path: Path) -> None:
     """The nearest name, and the flag that would say where it runs."""
     assert messages(tmp_path, backend("my-fo"), service("my-foo")) == [
-        "there is no Service my-fo in namespace default; did you mean my-foo? "
-        "To say where it runs: '--backend my-fo:6000=127.0.0.1:7001'"
+        (
+            "there is no Service my-fo in namespace default; did you mean my-foo? "
+            "To say where it runs: '--backend my-fo:6000=127.0.0.1:7001'"
+        )
     ]
 
 
@@ -73,6 +75,13 @@ def test_a_service_that_runs_nowhere_is_told_how_to_say_it(tmp_path: Path) -> No
     assert "--backend svc:6000=127.0.0.1:7001" in hint.message
     assert "--dns" in hint.message
     assert "kubernetes.io/service-name: svc" in hint.message
+
+
+def test_a_share_that_fails_does_not_hide_another(tmp_path: Path) -> None:
+    """Each reference gets the hint that fits it."""
+    route = tcproute("r", [parent("g")], [backend("svc"), backend("far", namespace="apps")])
+    state = checked(tmp_path, GATEWAY, route, service("svc"), service("far", namespace="apps")).state
+    assert [hint.object for hint in hints_about(state)] == ["TCPRoute default/r", "Service default/svc"]
 
 
 def test_endpoints_that_are_not_ready_need_no_hint(tmp_path: Path) -> None:

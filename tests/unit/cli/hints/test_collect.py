@@ -25,8 +25,10 @@ def test_it_is_said_when_only_the_order_decides(tmp_path: Path) -> None:
     """Of two routes on a listener, both without a creation time, the first one serves, and the hint says why."""
     found = messages(tmp_path, route("b"), route("a", section=None))
     assert found == [
-        "TCPRoute default/b: it serves listener foo of Gateway default/g, and not default/a, only because it comes "
-        "first in the input: set metadata.creationTimestamp to say which is older"
+        (
+            "TCPRoute default/b: it serves listener foo of Gateway default/g, and not default/a, only because it comes "
+            "first in the input: set metadata.creationTimestamp to say which is older"
+        )
     ]
 
 

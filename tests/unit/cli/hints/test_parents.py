@@ -67,8 +67,10 @@ def test_a_kind_that_no_listener_takes_is_explained(tmp_path: Path) -> None:
     kinds = {"allowedRoutes": {"kinds": [{"kind": "UDPRoute"}]}}
     found = hints(tmp_path, gateway("g", [listener("foo", 8080, **kinds)]), route(parent("g")))
     assert found == [
-        "TCPRoute default/r: no listener of Gateway default/g that it refers to takes a TCPRoute: "
-        "foo (TCP, only UDPRoute); check 'protocol' and 'allowedRoutes.kinds' there"
+        (
+            "TCPRoute default/r: no listener of Gateway default/g that it refers to takes a TCPRoute: "
+            "foo (TCP, only UDPRoute); check 'protocol' and 'allowedRoutes.kinds' there"
+        )
     ]
 
 
@@ -77,8 +79,10 @@ def test_a_namespace_that_is_not_allowed_is_explained(tmp_path: Path) -> None:
     there = tcproute("r", [parent("g", namespace="edge")], [backend("svc")])
     found = hints(tmp_path, gateway("g", [listener("foo", 8080)], namespace="edge"), there)
     assert found == [
-        "TCPRoute default/r: listener foo of Gateway edge/g only takes routes of its own namespace edge, and this "
-        "one is in default: set 'allowedRoutes.namespaces.from: All' there, or use Selector"
+        (
+            "TCPRoute default/r: listener foo of Gateway edge/g only takes routes of its own namespace edge, and this "
+            "one is in default: set 'allowedRoutes.namespaces.from: All' there, or use Selector"
+        )
     ]
 
 

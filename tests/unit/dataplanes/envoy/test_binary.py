@@ -90,7 +90,7 @@ def test_a_program_for_another_machine_is_an_error(tmp_path: Path) -> None:
 
 def test_a_failing_program_is_quoted(tmp_path: Path) -> None:
     """What the program said before it failed is in the error."""
-    with pytest.raises(DataPlaneError, match="GLIBC_2.31 not found"):
+    with pytest.raises(DataPlaneError, match=r"GLIBC_2\.31 not found"):
         find(program(tmp_path, "echo 'GLIBC_2.31 not found' >&2; exit 1"))
 
 

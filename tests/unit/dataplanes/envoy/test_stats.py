@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
+from envoy.extensions.access_loggers.stats.v3 import stats_pb2
 
 from support.backends import Backend, echo
 from support.clients import connect
@@ -46,7 +47,7 @@ async def test_opened_refused_ended_and_bytes() -> None:
                 client.close()
             final = await counts(envoy, lambda now: now[FOO].ended == 10, "all ended")
             assert final == {FOO: RawCounters(opened=10, refused=5, ended=10, received=final[FOO].received, sent=25)}
-            assert "misc" not in (envoy.directory / "envoy.log").read_text()
+            assert "misc" not in await asyncio.to_thread((envoy.directory / "envoy.log").read_text)
 
 
 async def test_configuration_that_changes() -> None:
@@ -96,6 +97,14 @@ def test_prefixes_with_odd_characters() -> None:
 def test_nothing_counted() -> None:
     """An Envoy that served nothing yet has no counters."""
     assert parse(b'{"stats":[]}') == {}
+
+
+@pytest.mark.parametrize("length", [1, 127, 128, 5000])
+def test_prefixes_of_any_length(length: int) -> None:
+    """Loggers of a prefix of any length can be read again."""
+    refused, ended = counting_loggers("x" * length)
+    assert stats_pb2.Config.FromString(refused.typed_config.value).counters[0].value_format
+    assert stats_pb2.Config.FromString(ended.typed_config.value).counters[0].value_fixed.value == 1
 
 
 @pytest.mark.parametrize("body", [b"", b"no such thing", b'{"stats":[{"name":1}]}'])
