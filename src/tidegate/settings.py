@@ -46,7 +46,7 @@ class AccessLogFormat(enum.Enum):
 
 
 class AccessLog(msgspec.Struct, frozen=True):
-    """``path`` None: the file ``access.log`` in the state directory."""
+    """``path`` None writes to standard output, or to the live view that has it."""
 
     format: AccessLogFormat = AccessLogFormat.OFF
     path: Path | None = None

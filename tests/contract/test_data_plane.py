@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
+
 from support.envoys import serving_envoy
 from support.planes import Serving, serving
 from support.plans import forward, pool, remove, socket_key
 from support.ports import Ports
 from support.waiting import eventually
-
 from tidegate.dataplanes.recording import RecordingDataPlane
 from tidegate.plan.outcome import Live
 
@@ -84,7 +84,7 @@ async def test_order_of_keys_and_dangling_keys_do_no_harm(start: Start, ports: P
         for change in ([target], [socket], list(pool("late", 1).items()), list(pool("unused", 1).items())):
             present.plane.apply(dict(change))
         await present.until(port, Live)
-        present.apply({key: None for key in (*pool("unused"), *pool("never"), *remove(other))})
+        present.apply(dict.fromkeys((*pool("unused"), *pool("never"), *remove(other))))
         await present.until_applied(forward(other, "late"))
 
 

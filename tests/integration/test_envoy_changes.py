@@ -12,7 +12,6 @@ from support.planes import Serving
 from support.plans import Change, forward, pool, remove, socket_key
 from support.ports import Ports
 from support.waiting import eventually
-
 from tidegate.plan.outcome import Live, Pending
 
 

@@ -8,13 +8,13 @@ import sys
 import time
 
 import pytest
+
 from support.backends import Backend
 from support.clients import ask_many, who_serves
 from support.envoys import serving_envoy
 from support.plans import forward, pool
 from support.ports import Ports
 from support.strangers import stranger
-
 from tidegate.plan.outcome import Failed, FailureReason, Live
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows who shares a port")

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from support.backends import Backend
-from support.clients import Tally, ask, connection, crowd, who_serves
+from support.clients import Conversation, Tally, ask, connection, crowd, who_serves
 from support.envoys import envoy_plane, serving_envoy
 from support.planes import serving, short_directory
 from support.plans import forward, pool, remove
 from support.ports import Ports
 from support.waiting import eventually
-
 from tidegate.dataplanes.envoy import generations
 from tidegate.dataplanes.envoy.options import EnvoyOptions
 from tidegate.plan.outcome import Live, Pending
@@ -37,6 +37,21 @@ def directory() -> Iterator[Path]:
 def running(directory: Path) -> list[int]:
     """The Envoys that live in a directory."""
     return [one.process.pid for one in generations.survivors(directory)]
+
+
+def left_behind(directory: Path) -> list[Path]:
+    """Directories of generations."""
+    return list(directory.glob("gen-*"))
+
+
+def sockets_of(directory: Path) -> list[Path]:
+    """Sockets of all generations."""
+    return list(directory.glob("gen-*/*.sock"))
+
+
+def mode(path: Path) -> int:
+    """The permissions of a file."""
+    return path.stat().st_mode & 0o777
 
 
 @asynccontextmanager
@@ -231,11 +246,13 @@ async def test_close_waits_for_connections(ports: Ports, directory: Path) -> Non
         async with asyncio.timeout(5):
             await closing
         assert running(directory) == []
-        assert list(directory.glob("gen-*")) == []
+        assert left_behind(directory) == []
 
 
 @asynccontextmanager
-async def connection_after_close(directory, port, backend):
+async def connection_after_close(
+    directory: Path, port: int, backend: Backend
+) -> AsyncIterator[tuple[Conversation, asyncio.Task[None]]]:
     """A connection that is open while the plane closes with a long drain."""
     opened, close = asyncio.Event(), asyncio.Event()
 
@@ -293,12 +310,11 @@ async def test_sockets_are_private(directory: Path) -> None:
         envoy.apply({})
 
         async def sockets() -> list[Path]:
-            return list(directory.glob("gen-*/*.sock"))
+            return sockets_of(directory)
 
         found = await eventually(sockets, lambda paths: len(paths) == 3, what="three sockets")
-        assert directory.stat().st_mode & 0o777 == 0o700
-        for path in found:
-            assert path.stat().st_mode & 0o077 == 0 or path.parent.stat().st_mode & 0o077 == 0
+        assert mode(directory) == 0o700
+        assert all(mode(path.parent) == 0o700 for path in found)
 
 
 async def test_empty_plan_is_served_and_changed(ports: Ports) -> None:

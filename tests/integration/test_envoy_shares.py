@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
+
 from support.backends import Backend
 from support.clients import ask_many
 from support.envoys import serving_envoy
 from support.plans import Change, forward, pool
 from support.ports import Ports
-
 from tidegate.dataplanes.envoy.options import EnvoyOptions
 from tidegate.plan.outcome import Live
 

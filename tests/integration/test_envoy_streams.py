@@ -8,13 +8,13 @@ import os
 
 import psutil
 import pytest
+
 from support.backends import Backend, EndsFirst, answer_after_end
 from support.clients import ask, connection, crowd, who_serves
 from support.envoys import serving_envoy
 from support.plans import forward, pool
 from support.ports import Ports
 from support.waiting import eventually
-
 from tidegate.dataplanes.envoy.hostaddresses import wildcard_address
 from tidegate.plan.outcome import Live
 

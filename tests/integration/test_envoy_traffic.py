@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from support.backends import Backend
 from support.clients import ask_many, connection
 from support.envoys import envoy_plane, serving_envoy
@@ -16,7 +17,6 @@ from support.planes import Serving, serving, short_directory
 from support.plans import forward, listener_key, pool, route_key
 from support.ports import Ports
 from support.waiting import eventually
-
 from tidegate.dataplanes.envoy import generations
 from tidegate.dataplanes.envoy.accesslog import AccessLogOptions
 from tidegate.dataplanes.envoy.options import EnvoyOptions

@@ -15,7 +15,7 @@ from support.ports import Ports
 from support.waiting import eventually
 from tidegate.admin.view import ListenerView
 
-LABELS = {"gateway": "edge", "listener": "tcp", "route": "app"}
+LABELS = {"gateway": "default/edge", "listener": "tcp", "route": "default/app"}
 
 
 def documents(port: int, *backends: Backend, missing: int = 0) -> list[Manifest | list[Manifest]]:

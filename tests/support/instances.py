@@ -49,23 +49,51 @@ class Finished:
         return self.output + self.errors
 
 
-class Instance:
-    """One `tidegate run`. ``state_dir`` and ``log`` stay when it is started again as its successor."""
+class Command:
+    """A command that runs until it is told to end; what it prints goes to a file."""
 
-    def __init__(self, process: subprocess.Popen[bytes], state_dir: Path, log: Path) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
         self.process = process
-        self.state_dir = state_dir
         self.log = log
-        self._client = AdminClient(UnixAddress(str(state_dir / "admin.sock")))
 
     @property
     def pid(self) -> int:
-        """Of the controller."""
+        """Of the command itself."""
         return self.process.pid
 
     def text(self) -> str:
         """All it has printed so far."""
         return self.log.read_text(encoding="utf-8", errors="replace")
+
+    async def wait_text(self, expected: str, *, within: float = 5.0) -> str:
+        """All it has printed, once that holds a text."""
+
+        async def text() -> str:
+            return self.text()
+
+        return await eventually(text, lambda shown: expected in shown, what=f"it prints {expected!r}", within=within)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        self.process.send_signal(number)
+
+    async def ended(self, *, within: float = 20.0) -> int:
+        """The exit status, once it has ended."""
+        return await asyncio.to_thread(self.process.wait, within)
+
+    async def kill(self) -> None:
+        """End it in the hard way; the Envoy of an instance stays."""
+        self.process.kill()
+        await self.ended()
+
+
+class Instance(Command):
+    """One `tidegate run`. Another one with the same ``state_dir`` is its successor."""
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Path, state_dir: Path) -> None:
+        super().__init__(process, log)
+        self.state_dir = state_dir
+        self._client = AdminClient(UnixAddress(str(state_dir / "admin.sock")))
 
     async def state(self) -> State | None:
         """What it says of itself; None while it does not answer. Fails the test when it has ended."""
@@ -113,19 +141,6 @@ class Instance:
         assert state is not None
         return find_object(state, kind, name)
 
-    def send(self, number: signal.Signals) -> None:
-        """Send a signal to the controller."""
-        self.process.send_signal(number)
-
-    async def ended(self, *, within: float = 20.0) -> int:
-        """The exit status, once it has ended."""
-        return await asyncio.to_thread(self.process.wait, within)
-
-    async def kill(self) -> None:
-        """End the controller in the hard way; its Envoy stays."""
-        self.process.kill()
-        await self.ended()
-
     def envoys(self) -> list[psutil.Process]:
         """The Envoys that work from this instance's directory, those of earlier controllers included."""
         return envoys_in(self.state_dir)
@@ -136,7 +151,7 @@ class Instances:
 
     def __init__(self) -> None:
         self._home = Path(tempfile.mkdtemp(prefix="tg", dir="/tmp"))  # Socket paths must be short.
-        self._instances: list[Instance] = []
+        self._commands: list[Command] = []
 
     def start(
         self,
@@ -145,21 +160,32 @@ class Instances:
         environment: Mapping[str, str] | None = None,
     ) -> Instance:
         """Start `tidegate run` with these arguments. The same ``state_dir`` makes it a successor."""
-        number = len(self._instances)
-        directory = state_dir or self._home / f"s{number}"
-        log = self._home / f"run{number}.log"
+        directory = state_dir or self._home / f"s{len(self._commands)}"
+        process, log = self._launch("run", *arguments, "--state-dir", directory, environment=environment)
+        instance = Instance(process, log, directory)
+        self._commands.append(instance)
+        return instance
+
+    def launch(self, *arguments: str | Path) -> Command:
+        """Start another command of tidegate that runs until it is told to end."""
+        command = Command(*self._launch(*arguments, environment=None))
+        self._commands.append(command)
+        return command
+
+    def _launch(
+        self, *arguments: str | Path, environment: Mapping[str, str] | None
+    ) -> tuple[subprocess.Popen[bytes], Path]:
+        log = self._home / f"command{len(self._commands)}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [COMMAND, "run", *map(str, arguments), "--state-dir", str(directory)],
+                [COMMAND, *map(str, arguments)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 env=self.environment(environment),
                 start_new_session=True,
             )
-        instance = Instance(process, directory, log)
-        self._instances.append(instance)
-        return instance
+        return process, log
 
     async def run(self, *arguments: str | Path, within: float = 30.0, stdin: bytes = b"") -> Finished:
         """Run another command of tidegate to its end."""
@@ -184,12 +210,12 @@ class Instances:
     def environment(self, more: Mapping[str, str] | None) -> dict[str, str]:
         """The environment of the commands: what they leave in default places lies in the test's own one."""
         home = str(self._home)
-        ours = {"XDG_RUNTIME_DIR": home, "TMPDIR": home, "NO_COLOR": "1", "COLUMNS": "200"}
+        ours = {"XDG_RUNTIME_DIR": home, "TMPDIR": home, "NO_COLOR": "1", "COLUMNS": "200", "PYTHONUNBUFFERED": "1"}
         return {**os.environ, **ours, **(more or {})}
 
     def report(self) -> list[tuple[str, str]]:
         """What the instances and their Envoys wrote, newest part, under titles."""
-        logs = [(f"tidegate run, {entry.log.name}", entry.log) for entry in self._instances]
+        logs = [(f"tidegate, {entry.log.name}", entry.log) for entry in self._commands]
         logs += [(f"Envoy, {path.relative_to(self._home)}", path) for path in sorted(self._home.rglob("envoy.log"))]
         logs += [("internal error", path) for path in self.internal_errors()]
         return [
@@ -200,15 +226,15 @@ class Instances:
 
     def internal_errors(self) -> list[Path]:
         """The logs that show a traceback, and the reports that a command writes of a bug: there should be none."""
-        logs = [entry.log for entry in self._instances if "Traceback (most recent" in entry.text()]
+        logs = [entry.log for entry in self._commands if "Traceback (most recent" in entry.text()]
         return [*logs, *sorted(self._home.glob("tidegate-error-*"))]
 
     def close(self) -> None:
         """End everything that was started, and remove what it left."""
-        for instance in self._instances:
-            if instance.process.poll() is None:
-                instance.process.kill()
-            instance.process.wait(10)
+        for command in self._commands:
+            if command.process.poll() is None:
+                command.process.kill()
+            command.process.wait(10)
         end_processes(envoys_in(self._home))
         shutil.rmtree(self._home)
 

@@ -149,6 +149,11 @@ def write_text(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
+def replace_in(path: Path, before: str, after: str) -> None:
+    """Replace a text in a file, as an editor does that writes into the file itself."""
+    path.write_text(path.read_text(encoding="utf-8").replace(before, after), encoding="utf-8")
+
+
 def write(path: Path, *documents: Manifest | list[Manifest]) -> None:
     """Replace a file by these documents in one step."""
     write_text(path, yaml.safe_dump_all(flat(documents), sort_keys=False))

@@ -17,7 +17,7 @@ from tidegate.names import SocketKey
 from tidegate.plan.outcome import AddressReport, Failed, Live, Outcome, Pending, SocketReport
 from tidegate.plan.types import Socket
 
-O = TypeVar("O", bound=Pending | Live | Failed)
+OutcomeT = TypeVar("OutcomeT", bound=Pending | Live | Failed)
 
 
 class Serving:
@@ -47,8 +47,14 @@ class Serving:
                     self.outcomes[report.socket] = report.outcome
 
     async def until(
-        self, port: int, kind: type[O], *, address: str = "127.0.0.1", revision: str | None = None, within: float = 5.0
-    ) -> O:
+        self,
+        port: int,
+        kind: type[OutcomeT],
+        *,
+        address: str = "127.0.0.1",
+        revision: str | None = None,
+        within: float = 5.0,
+    ) -> OutcomeT:
         """Wait for an outcome of this kind, and return it."""
         key = socket_key(port, address)
 

@@ -25,8 +25,8 @@ from support.planes import short_directory
 from support.ports import Ports
 from support.waiting import eventually
 from tidegate.dataplanes.envoy import binary
-from tidegate.dataplanes.envoy.accesslog import backend_metadata, refusing_metadata
 from tidegate.dataplanes.envoy.admin_client import AdminClient
+from tidegate.dataplanes.envoy.metadata import backend_metadata, refusing_metadata
 from tidegate.errors import DataPlaneError
 
 PROXY_TYPE = "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from tidegate.admin.view import State
-from tidegate.telemetry.logs import Event
+from tidegate.telemetry.events import Event
 
 
 class Observer(Protocol):

@@ -20,7 +20,7 @@ from rich.text import Text
 
 from tidegate.admin.view import ListenerView, State
 from tidegate.cli.listeners import backend_lines, listener_name, port_text, remarks, route_text
-from tidegate.telemetry.logs import Event
+from tidegate.telemetry.events import Event
 
 FRAMES_PER_SECOND = 4
 _EVENTS_KEPT = 200

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import importlib.resources
 import os
+import re
 import socket
 import tempfile
 from collections.abc import Iterable
@@ -23,7 +24,7 @@ from tidegate.cli.signals import Wishes, run_until_signalled
 from tidegate.errors import DataPlaneError
 from tidegate.instance import running_instances
 from tidegate.settings import RunSettings
-from tidegate.telemetry.logs import Event
+from tidegate.telemetry.events import Event
 
 HELP = """Run the Gateway API guide's TCP example with two small backends, and send traffic through it.
 
@@ -40,6 +41,7 @@ PORTS = (8080, 8090)
 BACKEND_PORT = 6000
 GREETING = "hello"
 
+_PORT = re.compile(r"(\bport:? )(\d+)")
 _LIVE_SECONDS = 20.0
 _SETTLE_SECONDS = 2.0
 _DRAIN_SECONDS = 1.0
@@ -188,9 +190,7 @@ def _introduce(manifest: Path, ports: dict[int, int], foo: int, bar: int) -> Non
 def manifest_text(ports: dict[int, int]) -> str:
     """The example, with its ports replaced by those that are free."""
     text = importlib.resources.files("tidegate.cli").joinpath(MANIFEST).read_text(encoding="utf-8")
-    for port, own in ports.items():
-        text = text.replace(f"port: {port}\n", f"port: {own}\n").replace(f"port {port} ", f"port {own} ")
-    return text
+    return _PORT.sub(lambda found: found[1] + str(ports.get(int(found[2]), int(found[2]))), text)
 
 
 def choose_ports(wanted: Iterable[int]) -> dict[int, int]:

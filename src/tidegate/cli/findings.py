@@ -12,7 +12,7 @@ from typing import Any
 
 from tidegate.admin.objects import ApiObject, condition, group_of, name_of, namespace_of
 from tidegate.admin.view import State
-from tidegate.cli.hints.inventory import Inventory
+from tidegate.cli.hints.inventory import inventory_of
 from tidegate.cli.hints.parents import parent_conditions
 from tidegate.model.diagnostics import Diagnostic, Location, Severity
 from tidegate.names import GATEWAY_GROUP, ObjectKey
@@ -32,7 +32,7 @@ class _Findings:
     def __init__(self, state: State, origin: Origin) -> None:
         self._state = state
         self._origin = origin
-        self._inventory = Inventory(state.objects)
+        self._inventory = inventory_of(state)
 
     def all(self) -> Iterator[Diagnostic]:
         for item in self._inventory.of_kind("GatewayClass"):
@@ -90,7 +90,9 @@ class _Findings:
             message = f"the parent {kind} {namespace}/{reference['name']} is not one that tidegate serves"
             yield self._say(Severity.WARNING, route, path, message)
         elif self._inventory.find("Gateway", namespace, reference["name"]) is None:
-            message = f"the parent Gateway {namespace}/{reference['name']} does not exist"
+            invalid = self._inventory.is_rejected(kind, namespace, reference["name"])
+            what = "is invalid, and so not in force" if invalid else "does not exist"
+            message = f"the parent Gateway {namespace}/{reference['name']} {what}"
             yield self._say(Severity.ERROR, route, path, message)
         else:
             message = f"the parent Gateway {namespace}/{reference['name']} is not served"

@@ -54,7 +54,7 @@ def run(
         str,
         typer.Option(
             metavar="off|text|json[=PATH]",
-            help="One line per connection, to access.log in the state directory or PATH.",
+            help="One line per connection, to standard output or PATH; off: none.",
         ),
     ] = "off",
     controller_name: options.ControllerName = CONTROLLER_NAME,

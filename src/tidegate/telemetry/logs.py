@@ -13,24 +13,11 @@ import sys
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, TextIO
 
-import msgspec
 import structlog
 
+from tidegate.telemetry.events import Event
+
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
-
-
-class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that happened. ``level`` is debug, info, warning, error or critical."""
-
-    at: dt.datetime
-    level: str
-    message: str
-    details: dict[str, Any] = {}
-
-    def __str__(self) -> str:
-        """One line for people, without time and level."""
-        details = " ".join(f"{key}={_plain(value)}" for key, value in self.details.items())
-        return f"{self.message}  {details}" if details else self.message
 
 
 def logger(name: str) -> structlog.typing.FilteringBoundLogger:
@@ -86,11 +73,6 @@ def _event(values: MutableMapping[str, Any]) -> Event:
         message=str(values.get("event", "")),
         details=details,
     )
-
-
-def _plain(value: object) -> str:
-    text = str(value)
-    return repr(text) if " " in text or not text else text
 
 
 class _ToStructlog(logging.Handler):

@@ -11,7 +11,7 @@ from rich.console import Console
 from support.states import backend_view, listener_view, problem, state
 from tidegate.admin.view import State
 from tidegate.cli.console import LiveConsole, screen
-from tidegate.telemetry.logs import Event
+from tidegate.telemetry.events import Event
 
 
 def event(message: str, level: str = "info") -> Event:

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from tidegate.telemetry.logs import Event, log_to_sink, log_to_stream, logger
+from tidegate.telemetry.events import Event
+from tidegate.telemetry.logs import log_to_sink, log_to_stream, logger
 
 
 @pytest.fixture(autouse=True)
@@ -70,7 +71,6 @@ def test_the_sink_gets_events() -> None:
     assert [(event.level, event.message, event.details) for event in events] == [
         ("info", "in force", {"objects": 2, "where": "a b"})
     ]
-    assert str(events[0]) == "in force  objects=2 where='a b'"
     assert events[0].at.tzinfo is not None
 
 

@@ -144,6 +144,8 @@ def _unresolved(route: ApiObject, reference: Reference, inventory: Inventory) ->
 
 
 def _no_service(route: ApiObject, reference: Reference, inventory: Inventory) -> str:
+    if inventory.is_rejected("Service", reference.namespace, reference.name):
+        return f"Service {reference.namespace}/{reference.name} is invalid, and so not in force"
     message = f"there is no Service {reference.name} in namespace {reference.namespace}"
     elsewhere = inventory.namespaces_with("Service", reference.name)
     if elsewhere and reference.namespace == namespace_of(route):

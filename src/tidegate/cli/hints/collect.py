@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from tidegate.admin.objects import ApiObject, condition, namespace_of, path_of
 from tidegate.admin.view import ListenerView, State
 from tidegate.cli.hints.backends import GrantTable, backend_hints, endpoint_hints
-from tidegate.cli.hints.inventory import Hint, Inventory, listing, title
+from tidegate.cli.hints.inventory import Hint, Inventory, inventory_of, listing, title
 from tidegate.cli.hints.parents import class_hints, parent_conditions, parent_hints
 
 
@@ -17,7 +17,7 @@ def hints_about(state: State) -> tuple[Hint, ...]:
 
 
 def _hints(state: State) -> Iterator[Hint]:
-    inventory = Inventory(state.objects)
+    inventory = inventory_of(state)
     grants = GrantTable(state.objects)
     for gateway in inventory.of_kind("Gateway"):
         yield from class_hints(gateway, inventory)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from tidegate.admin.objects import ApiObject, group_of, name_of, namespace_of, path_of
+from tidegate.admin.view import State
 from tidegate.names import CORE_GROUP, DISCOVERY_GROUP, GATEWAY_GROUP
 
 _GROUPS = {
@@ -33,9 +34,13 @@ class Hint(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Inventory:
-    """All objects of a state, found by kind, namespace and name."""
+    """All objects of a state, found by kind, namespace and name.
 
-    def __init__(self, objects: Iterable[ApiObject]) -> None:
+    ``rejected`` are the objects (``Kind namespace/name``) whose newest version is invalid.
+    """
+
+    def __init__(self, objects: Iterable[ApiObject], rejected: Iterable[str] = ()) -> None:
+        self._rejected = frozenset(rejected)
         self._objects: dict[tuple[str, str], dict[tuple[str, str], ApiObject]] = {}
         for item in objects:
             of_kind = self._objects.setdefault((group_of(item), str(item["kind"])), {})
@@ -44,6 +49,10 @@ class Inventory:
     def find(self, kind: str, namespace: str, name: str) -> ApiObject | None:
         """The object; namespace ``""`` for cluster-scoped kinds."""
         return self._of(kind).get((namespace, name))
+
+    def is_rejected(self, kind: str, namespace: str, name: str) -> bool:
+        """Whether the input has such an object, but an invalid one."""
+        return f"{kind} {namespace}/{name}" in self._rejected
 
     def of_kind(self, kind: str) -> list[ApiObject]:
         """All objects of a kind, in input order."""
@@ -65,6 +74,11 @@ class Inventory:
         for (group, kind), items in self._objects.items():
             if group == GATEWAY_GROUP and kind.endswith("Route"):
                 yield from items.values()
+
+
+def inventory_of(state: State) -> Inventory:
+    """The objects of a state, and which ones are invalid."""
+    return Inventory(state.objects, (item.object for item in state.problems if item.severity == "error"))
 
 
 def title(item: ApiObject) -> str:

@@ -55,6 +55,8 @@ def _identity(reference: Mapping[str, Any]) -> tuple[object, ...]:
 
 
 def _no_gateway(name: str, namespace: str, inventory: Inventory) -> str:
+    if inventory.is_rejected("Gateway", namespace, name):
+        return f"Gateway {namespace}/{name} is invalid, and so not in force"
     elsewhere = inventory.namespaces_with("Gateway", name)
     if elsewhere:
         return (

@@ -53,19 +53,7 @@ from envoy.data.accesslog.v3 import accesslog_pb2 as accesslog_data_pb2
 from envoy.extensions.access_loggers.file.v3 import file_pb2
 from google.protobuf import any_pb2, struct_pb2
 
-METADATA_NAMESPACE = "tidegate"
-"""Where endpoints carry what the access log and the counters say about them."""
-
-KEY_BACKEND = "backend"
-"""Metadata of every endpoint: the label of its backend; of the refusing endpoint: ``REFUSED``."""
-
-KEY_ENDED = "ended"
-"""Metadata of the refusing endpoint alone: why its connections end, ``REFUSED``."""
-
-KEY_REFUSED = "refused"
-"""Metadata of every endpoint: by how much each of its connections raises the counter of refusals, 0 or 1."""
-
-REFUSED = "refused"
+from tidegate.dataplanes.envoy.metadata import KEY_BACKEND, KEY_ENDED, METADATA_NAMESPACE
 
 # The bits of response.flags are those of Envoy's CoreResponseFlag, in the order of precedence here.
 _FLAG_WORDS: tuple[tuple[int, str], ...] = (
@@ -111,21 +99,6 @@ def access_log(options: AccessLogOptions, *, listener: str, route: str) -> list[
             typed_config=any_pb2.Any(type_url=_FILE_LOG, value=config.SerializeToString(deterministic=True)),
         )
     ]
-
-
-def backend_metadata(label: str) -> base_pb2.Metadata:
-    """What the endpoints of the backend ``label`` carry."""
-    return _metadata({KEY_BACKEND: struct_pb2.Value(string_value=label), KEY_REFUSED: struct_pb2.Value(number_value=0)})
-
-
-def refusing_metadata() -> base_pb2.Metadata:
-    """What the refusing endpoint carries."""
-    word = struct_pb2.Value(string_value=REFUSED)
-    return _metadata({KEY_BACKEND: word, KEY_ENDED: word, KEY_REFUSED: struct_pb2.Value(number_value=1)})
-
-
-def _metadata(fields: Mapping[str, struct_pb2.Value]) -> base_pb2.Metadata:
-    return base_pb2.Metadata(filter_metadata={METADATA_NAMESPACE: struct_pb2.Struct(fields=fields)})
 
 
 def _values(listener: str, route: str) -> dict[str, str]:

@@ -26,6 +26,9 @@ Changed = Mapping[Kind, Collection[str]]
 LoggersFor = Callable[[str, ListenerKey, ObjectKey | None], Sequence[Message]]
 """Gives the loggers of the connections of one route on one listener; the text is their statistics prefix."""
 
+MAX_FORMER_SERIES = 1_000
+"""How many prefixes that left the plan are remembered: those of some seconds of fast changes."""
+
 
 class Catalog:
     """All resources of one plan. Resources have the same bytes whatever the order of the changes was.
@@ -46,6 +49,7 @@ class Catalog:
         self._resources: dict[Kind, dict[str, Resource]] = {kind: {} for kind in Kind}
         self._withheld: set[str] = set()
         self._series: dict[str, Series] = {}
+        self._former_series: dict[str, Series] = {}
         self._prefix_of: dict[TargetKey, str] = {}
         self._socket_of: dict[tuple[Kind, str], SocketKey] = {}
 
@@ -67,6 +71,10 @@ class Catalog:
     def series(self) -> Mapping[str, Series]:
         """Whose connections are counted under each statistics prefix."""
         return self._series
+
+    def former_series(self) -> Mapping[str, Series]:
+        """Likewise, of prefixes that left the plan not long ago: their connections may still be open."""
+        return self._former_series
 
     def socket_of(self, kind: Kind, name: str) -> SocketKey | None:
         """The socket that a resource serves; None when there is no such resource now."""
@@ -175,7 +183,7 @@ class Catalog:
         """Make the resources of a target and of its socket what they should be."""
         user = self._target_users.get(key)
         plan_socket = self._sockets.get(user) if user is not None else None
-        self._series.pop(self._prefix_of.pop(key, ""), None)
+        self._leave_series(key)
         if plan_socket is None:
             self._drop(Kind.LISTENER, naming.socket_name(key.socket), changed)
             for kind in (Kind.FILTER, Kind.ASSIGNMENT, Kind.CLUSTER):
@@ -184,12 +192,21 @@ class Catalog:
         target = self._target(key)
         prefix = naming.traffic_prefix(key, plan_socket.listener, target.route)
         self._prefix_of[key] = prefix
+        self._former_series.pop(prefix, None)
         self._series[prefix] = Series(plan_socket.listener, target.route)
         loggers = self._loggers(prefix, plan_socket.listener, target.route)
         self._put(translate.cluster_resource(key), plan_socket.key, changed)
         self._put(self._assignment(key), plan_socket.key, changed)
         self._put(translate.filter_resource(plan_socket, target, loggers), plan_socket.key, changed)
         self._put(translate.listener_resource(plan_socket.key, key, self._options), plan_socket.key, changed)
+
+    def _leave_series(self, key: TargetKey) -> None:
+        prefix = self._prefix_of.pop(key, None)
+        if prefix is None:
+            return
+        self._former_series[prefix] = self._series.pop(prefix)
+        if len(self._former_series) > MAX_FORMER_SERIES:
+            del self._former_series[next(iter(self._former_series))]
 
     def _put(self, new: Resource, owner: SocketKey, changed: dict[Kind, set[str]]) -> None:
         shelf = self._resources[new.kind]

@@ -30,9 +30,7 @@ REFUSED = "refused"
 
 def backend_metadata(label: str) -> base_pb2.Metadata:
     """What the endpoints of the backend ``label`` carry."""
-    return _metadata(
-        {KEY_BACKEND: struct_pb2.Value(string_value=label), KEY_REFUSED: struct_pb2.Value(number_value=0)}
-    )
+    return _metadata({KEY_BACKEND: struct_pb2.Value(string_value=label), KEY_REFUSED: struct_pb2.Value(number_value=0)})
 
 
 def refusing_metadata() -> base_pb2.Metadata:

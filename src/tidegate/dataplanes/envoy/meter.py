@@ -10,6 +10,7 @@ So looks are seldom enough to take a small part of its time, however many listen
 from __future__ import annotations
 
 import asyncio
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -40,7 +41,9 @@ _log = structlog.get_logger(__name__)
 
 
 class TrafficMeter:
-    """The counters of one plane. ``generations`` gives the Envoys that run, ``owners`` whose each prefix is."""
+    """The counters of one plane. ``generations`` gives the Envoys that run, ``owners`` whose each prefix is,
+    ``former_owners`` whose those were that left the plan lately.
+    """
 
     def __init__(
         self,
@@ -48,10 +51,12 @@ class TrafficMeter:
         *,
         generations: Callable[[], Iterable[Generation]],
         owners: Callable[[], Mapping[str, Series]],
+        former_owners: Callable[[], Mapping[str, Series]],
     ) -> None:
         self._path = path
         self._generations = generations
         self._owners = owners
+        self._former_owners = former_owners
         self._ledger = TrafficLedger()
         self._looking = asyncio.Lock()
         self._wanted = asyncio.Event()
@@ -101,7 +106,7 @@ class TrafficMeter:
             except DataPlaneError as error:
                 _log.debug("envoy does not tell its counters", pid=generation.process.pid, reason=str(error))
                 return
-            self._ledger.observe(generation.name, counted, self._owners())
+            self._ledger.observe(generation.name, counted, ChainMap(dict(self._owners()), dict(self._former_owners())))
             self._changed = True
             self._duration = loop.time() - began
             self._next_look = loop.time() + max(FRESH_SECONDS, _LEISURE * self._duration)

@@ -82,7 +82,12 @@ class EnvoyDataPlane:
         self._applied = False
         self._supervisor: Supervisor | None = None
         self._ports = PortWatch(self._own_pids, self._ports_checked)
-        self._meter = TrafficMeter(directory / TRAFFIC_FILE, generations=self._generations, owners=self._catalog.series)
+        self._meter = TrafficMeter(
+            directory / TRAFFIC_FILE,
+            generations=self._generations,
+            owners=self._catalog.series,
+            former_owners=self._catalog.former_series,
+        )
         self._stack = AsyncExitStack()
         self._notes: tuple[str, ...] = ()
         self._tasks: list[asyncio.Task[None]] = []

@@ -33,7 +33,7 @@ from envoy.data.accesslog.v3 import accesslog_pb2 as accesslog_data_pb2
 from envoy.extensions.access_loggers.stats.v3 import stats_pb2
 from google.protobuf import any_pb2, wrappers_pb2
 
-from tidegate.dataplanes.envoy.accesslog import KEY_REFUSED, METADATA_NAMESPACE
+from tidegate.dataplanes.envoy.metadata import KEY_REFUSED, METADATA_NAMESPACE
 from tidegate.errors import DataPlaneError
 
 STATISTICS_PREFIX = "tidegate."
@@ -91,7 +91,7 @@ def counting_loggers(stat_prefix: str) -> list[accesslog_pb2.AccessLog]:
     """The loggers that count refused and ended connections under ``stat_prefix``, that of the ``tcp_proxy``.
 
     Refusals are counted when the refusing endpoint was reached, for which the ``tcp_proxy`` needs
-    ``access_log_options.flush_access_log_on_connected``, and every endpoint its metadata (``accesslog``):
+    ``access_log_options.flush_access_log_on_connected``, and every endpoint its ``metadata``:
     at the end would be late, since a client may take its time to close a connection that we ended.
     """
     kinds = accesslog_data_pb2.AccessLogType

@@ -56,6 +56,13 @@ def test_a_reference_that_misses_is_told_what_there_is(tmp_path: Path, reference
     assert hints(tmp_path, *gateways, route(reference)) == [f"TCPRoute default/r: {hint}"]
 
 
+def test_an_invalid_gateway_is_not_called_missing(tmp_path: Path) -> None:
+    """What is there and not in force is said to be invalid."""
+    assert hints(tmp_path, gateway("g", [listener("foo", 0)]), route(parent("g"))) == [
+        "TCPRoute default/r: Gateway default/g is invalid, and so not in force"
+    ]
+
+
 def test_a_route_without_parents_attaches_to_nothing(tmp_path: Path) -> None:
     """The field that is missing is named."""
     (hint,) = hints(tmp_path, tcproute("r", [], [backend("svc")]))
@@ -90,7 +97,7 @@ def test_a_namespace_that_is_not_allowed_is_explained(tmp_path: Path) -> None:
     ("selector", "text"),
     [
         ({"matchLabels": {"team": "a"}}, "match team=a,"),
-        ({"matchExpressions": [{"key": "k", "operator": "In", "values": ["x", "y"]}]}, "match k In x and y,"),
+        ({"matchExpressions": [{"key": "k", "operator": "In", "values": ["p", "q"]}]}, "match k In p and q,"),
         (None, "match a selector that is missing (it matches nothing),"),
     ],
 )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
+from google.protobuf.message import Message
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -205,11 +208,11 @@ def test_loggers_are_asked_with_the_counters_prefix() -> None:
     """Loggers learn the statistics prefix of the filter, the listener and the route."""
     asked: list[tuple[str, ListenerKey, ObjectKey | None]] = []
 
-    def loggers(prefix: str, listener: ListenerKey, route: ObjectKey | None) -> list[object]:
+    def loggers(prefix: str, listener: ListenerKey, route: ObjectKey | None) -> list[Message]:
         asked.append((prefix, listener, route))
         return []
 
-    catalog = Catalog(TranslateOptions(), loggers)  # type: ignore[arg-type]
+    catalog = Catalog(TranslateOptions(), loggers)
     catalog.apply(forward(80, "a", route="r"))
     ((prefix, listener, route),) = asked
     assert prefix == naming.traffic_prefix(TargetKey(KEY), listener, route)
@@ -235,14 +238,14 @@ STEPS = st.lists(
 
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(STEPS, st.randoms(use_true_random=False))
-def test_history_and_order_leave_no_trace(steps: list[Change], random: object) -> None:
+def test_history_and_order_leave_no_trace(steps: list[Change], random: Random) -> None:
     """After any history, change by change and entry by entry, the resources are those of the last values alone."""
     catalog = catalog_of()
     last: Change = {}
     known = everything(catalog)
     for step in steps:
         entries = list(step.items())
-        random.shuffle(entries)  # type: ignore[attr-defined]
+        random.shuffle(entries)
         for key, value in entries:
             changed = catalog.apply({key: value})
             for kind, names in changed.items():

@@ -11,7 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from support.backends import Backend
+from support.clients import who_serves
+from support.static_envoy import cluster, proxy, static_envoy
 from support.waiting import eventually
+from tidegate.dataplanes.envoy.accesslog import AccessLogOptions, access_log
 from tidegate.dataplanes.envoy.logtail import LONGEST_LINE, LogTail, Position, Rotation
 from tidegate.errors import DataPlaneError
 
@@ -278,3 +282,26 @@ async def test_more_than_one_piece(path: Path) -> None:
         await becomes(lambda: len(lines) == count, "all relayed")
     assert lines[0] == "line 0"
     assert lines[-1] == f"line {count - 1}"
+
+
+async def test_access_log_of_a_real_envoy(path: Path) -> None:
+    """Every connection's line is relayed once, while Envoy is asked over and over to open its file anew."""
+    loggers = access_log(AccessLogOptions(format="text", path=path), listener="default/edge/foo", route="default/app")
+    clusters, count = [], 300
+    lines: list[str] = []
+    asked: list[bytes] = []
+    async with Backend("one") as backend:
+        clusters.append(cluster("all", {"default/one:80": backend.port}))
+        async with static_envoy({"foo": proxy("foo", "all", *loggers)}, clusters) as envoy:
+
+            async def reopen() -> None:
+                asked.append(await envoy.admin.post("/reopen_logs"))
+
+            rotation = Rotation(max_bytes=4000, keep=2, reopen=reopen)
+            async with running(LogTail(path, lines.append, rotation=rotation, poll=POLL)):
+                for _ in range(count):
+                    assert await who_serves(envoy.port["foo"]) == "one"
+                await becomes(lambda: len(lines) >= count, "a line per connection")
+    assert len(lines) == len(set(lines)) == count
+    assert all(line.endswith("detail=-") for line in lines)
+    assert len(asked) >= 3

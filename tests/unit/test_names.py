@@ -1,0 +1,36 @@
+"""Identities and how people see them."""
+
+from __future__ import annotations
+
+import pytest
+
+from tidegate.names import ListenerKey, ObjectKey, PoolKey, SocketKey, TargetKey
+
+GATEWAY = ObjectKey("gateway.networking.k8s.io", "Gateway", "team", "edge")
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        (GATEWAY, "Gateway team/edge"),
+        (ObjectKey("gateway.networking.k8s.io", "GatewayClass", "", "ours"), "GatewayClass ours"),
+        (ListenerKey(GATEWAY, "db"), "team/edge/db"),
+        (SocketKey("standalone", "*", "TCP", 5432), "TCP *:5432"),
+        (SocketKey("standalone", "::1", "TCP", 5432), "TCP [::1]:5432"),
+        (PoolKey("team", "db", 5432, "TCP"), "team/db:5432"),
+    ],
+)
+def test_identities_read_like_what_they_name(key: object, text: str) -> None:
+    """Identities print as people write them."""
+    assert str(key) == text
+
+
+def test_identities_of_different_kinds_never_meet() -> None:
+    """Keys of different types are different although their fields are equal, so they can share a mapping."""
+    socket = SocketKey("standalone", "*", "TCP", 5432)
+    assert len({socket, TargetKey(socket), PoolKey("standalone", "*", 5432, "TCP")}) == 3
+
+
+def test_a_dot_in_a_name_makes_no_other_identity() -> None:
+    """Names may hold dots and dashes: identities are compared by field, never as composed text."""
+    assert ListenerKey(ObjectKey("g", "k", "a", "b.c"), "d") != ListenerKey(ObjectKey("g", "k", "a", "b"), "c.d")
