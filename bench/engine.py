@@ -40,7 +40,7 @@ class Engine:
         self._files = FileSet([self._file], ages=self._ages, read_stdin=lambda: b"")
         self._decision = Decision(CoreConfig(features=Features(name="envoy", protocols=frozenset({"TCP"}))))
         self._board = StatusBoard()
-        self._catalog = Catalog(TranslateOptions(wildcard="::"), lambda _listener, _route: [])
+        self._catalog = Catalog(TranslateOptions(wildcard="::"), lambda *_: [])
         self._stream = AdsStream(self._catalog)
         self._change = DecisionChange(plan={}, verdicts={})
         self._subscribed: set[tuple[Kind, str]] = set()

@@ -55,19 +55,20 @@ from google.protobuf import any_pb2, struct_pb2
 
 from tidegate.dataplanes.envoy.metadata import KEY_BACKEND, KEY_ENDED, METADATA_NAMESPACE
 
-# The bits of response.flags are those of Envoy's CoreResponseFlag, in the order of precedence here.
-_FLAG_WORDS: tuple[tuple[int, str], ...] = (
-    (1 << 5, "connect_failed"),  # UpstreamConnectionFailure
-    (1 << 7, "overloaded"),  # UpstreamOverflow
-    (1 << 1, "no_backend"),  # NoHealthyUpstream
-    (1 << 24, "no_backend"),  # NoClusterFound
-    (1 << 4, "backend_reset"),  # UpstreamRemoteReset
-    (1 << 22, "time_limit"),  # DurationTimeout
-)
-
-# An expression that reads an attribute which a TCP connection does not have has no value at all, and then the
-# next alternative counts; a null would be written as a word.
-_NO_VALUE = "connection.termination_details"
+# The numbers of response.flags are sums of the bits of Envoy's CoreResponseFlag. A map in which the number is
+# not found has no value, and then the next alternative counts. Testing bit by bit would be exact for every sum
+# as well, but it takes Envoy 8 kB more for every listener.
+_FAILED, _OVERFLOW, _GIVEN_UP = 1 << 5, 1 << 7, 1 << 15
+_FLAG_WORDS: Mapping[int, str] = {
+    _FAILED: "connect_failed",
+    _FAILED | _GIVEN_UP: "connect_failed",
+    _OVERFLOW: "overloaded",
+    _OVERFLOW | _GIVEN_UP: "overloaded",
+    1 << 1: "no_backend",
+    1 << 24: "no_backend",
+    1 << 4: "backend_reset",
+    1 << 22: "time_limit",
+}
 
 _FILE_LOG = "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog"
 
@@ -125,11 +126,9 @@ def _values(listener: str, route: str) -> dict[str, str]:
 
 
 def _flag_words() -> str:
-    """An expression that gives the word for the first flag that is set, and no value when none is."""
-    expression = _NO_VALUE
-    for flag, word in reversed(_FLAG_WORDS):
-        expression = f"(response.flags / {flag}) % 2 == 1 ? '{word}' : ({expression})"
-    return expression
+    """An expression for the word of the flags that are set, without a value when there is none."""
+    words = ",".join(f"{flags}:'{word}'" for flags, word in _FLAG_WORDS.items())
+    return f"{{{words}}}[response.flags]"
 
 
 def _first_of(*operators: tuple[str, str | None]) -> str:

@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.discovery import catalog_of
-from support.plans import Change, forward, pool, pool_key, remove, route_key, socket_key
+from support.plans import Change, forward, listener_key, pool, pool_key, remove, route_key, socket_key
 from tidegate.dataplanes.envoy import naming
-from tidegate.dataplanes.envoy.catalog import Catalog, Changed
+from tidegate.dataplanes.envoy.catalog import MAX_FORMER_SERIES, Catalog, Changed
 from tidegate.dataplanes.envoy.resources import Kind, Resource
+from tidegate.dataplanes.envoy.traffic import Series
 from tidegate.dataplanes.envoy.translate import TranslateOptions
 from tidegate.names import ListenerKey, ObjectKey, TargetKey
 from tidegate.plan.types import PlanKey, PlanValue, Pool, Socket
@@ -118,8 +119,8 @@ def test_a_revision_is_no_resource() -> None:
 
 def test_targets_without_a_socket_have_no_resources() -> None:
     """What no socket leads to is kept, but Envoy does not get it until a socket does."""
-    socket_part = {KEY: forward(80, "a")[KEY]}
-    target_part = {TargetKey(KEY): forward(80, "a")[TargetKey(KEY)]}
+    socket_part: Change = {KEY: forward(80, "a")[KEY]}
+    target_part: Change = {TargetKey(KEY): forward(80, "a")[TargetKey(KEY)]}
     catalog = catalog_of(target_part, pool("a", 1))
     assert only(everything(catalog)) == {}
     assert only(catalog.apply(pool("a", 2))) == {}
@@ -217,6 +218,44 @@ def test_loggers_are_asked_with_the_counters_prefix() -> None:
     ((prefix, listener, route),) = asked
     assert prefix == naming.traffic_prefix(TargetKey(KEY), listener, route)
     assert route == route_key("r")
+
+
+def counted(listener: str, route: str | None) -> Series:
+    """The series of a listener and a route of the tests' Gateway."""
+    return Series(listener_key(listener), route_key(route) if route is not None else None)
+
+
+def test_series_follow_listener_and_route() -> None:
+    """A new route or listener name begins another series, and the former one is remembered for open connections."""
+    catalog = catalog_of(forward(80, "a", listener="l", route="r"), forward(81, "a", listener="m", route=None))
+    assert list(catalog.series().values()) == [counted("l", "r"), counted("m", None)]
+    assert catalog.former_series() == {}
+    (prefix,) = (name for name, one in catalog.series().items() if one == counted("l", "r"))
+    catalog.apply(forward(80, "a", listener="l", route="s"))
+    assert set(catalog.series().values()) == {counted("l", "s"), counted("m", None)}
+    assert catalog.former_series() == {prefix: counted("l", "r")}
+    catalog.apply(forward(80, "a", listener="l", route="r"))
+    assert catalog.series()[prefix] == counted("l", "r")
+    assert list(catalog.former_series().values()) == [counted("l", "s")]
+
+
+def test_weights_and_endpoints_begin_no_series() -> None:
+    """What is counted together stays together while only backends change."""
+    catalog = two_sockets()
+    before = dict(catalog.series())
+    catalog.apply({**forward(80, ("a", 7)), **pool("a", 5)})
+    assert catalog.series() == before
+    assert catalog.former_series() == {}
+
+
+def test_only_so_many_former_series_are_remembered() -> None:
+    """However often routes change, memory stays bounded, and the newest former series are kept."""
+    catalog = catalog_of()
+    for number in range(MAX_FORMER_SERIES + 5):
+        catalog.apply(forward(80, route=f"r{number}"))
+    former = list(catalog.former_series().values())
+    assert len(former) <= MAX_FORMER_SERIES
+    assert former[-1] == counted("listener", f"r{MAX_FORMER_SERIES + 3}")
 
 
 STEPS = st.lists(

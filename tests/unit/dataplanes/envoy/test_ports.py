@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import socket
 import subprocess
 import sys
@@ -167,10 +168,31 @@ def test_holder_that_may_not_be_looked_into() -> None:
     """Where the process cannot be found, its user is named instead."""
     with own_listener() as port:
         # Our own process plays the foreign one whose descriptors are not readable: it is skipped in the search.
-        entry = next(iter(ports._read_table(ports._PROC / "net" / "tcp", {port})))
+        (entry,) = ports._foreign({port}, own_pids=[])
         holder = ports._holders([entry], own_pids=psutil.pids())[entry.inode]
     assert holder.pid is None
     assert holder.description.startswith("a process of user ")
+
+
+@linux_only
+@pytest.mark.skipif(os.getuid() != 0, reason="starts a process as another user")
+def test_own_process_whose_descriptors_are_hidden() -> None:
+    """When our process may not be looked into, nothing of its user counts as foreign, other users' still does."""
+    nobody = pwd.getpwnam("nobody").pw_uid
+    with listening_child() as (_, port), own_listener(port=port):
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.setresuid(nobody, nobody, nobody)
+            try:
+                seen = {entry.uid for entry in ports._foreign({port}, own_pids=[os.getppid()])}
+                os.write(writer, b"hidden" if seen == set() else b"seen")
+            finally:
+                os._exit(0)
+        os.waitpid(child, 0)
+        assert os.read(reader, 100) == b"hidden"
+        os.close(reader)
+        os.close(writer)
 
 
 def test_unknown_user() -> None:

@@ -1,0 +1,82 @@
+"""Ports are looked at when they are new and again and again afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
+
+from support.plans import socket_key
+from support.ports import Ports
+from support.strangers import stranger
+from support.waiting import eventually
+
+from tidegate.dataplanes.envoy.portwatch import PortWatch
+from tidegate.names import SocketKey
+
+
+class Looks:
+    """What a watch called back with."""
+
+    def __init__(self) -> None:
+        self.checked: list[set[SocketKey]] = []
+        self.holders: dict[SocketKey, str] = {}
+
+    def take(self, checked: Collection[SocketKey], holders: Mapping[SocketKey, str]) -> None:
+        self.checked.append(set(checked))
+        for key in checked:
+            self.holders.pop(key, None)
+        self.holders.update(holders)
+
+    async def until(self, **wanted: bool) -> None:
+        """Wait until the sockets with holders are those wanted."""
+
+        async def probe() -> bool:
+            return bool(self.holders) == wanted["held"]
+
+        await eventually(probe, what=f"held: {wanted['held']}")
+
+
+@asynccontextmanager
+async def watching(looks: Looks) -> AsyncIterator[PortWatch]:
+    """A watch that runs; this process's own sockets are ours."""
+    watch = PortWatch(lambda: [os.getpid()], looks.take)
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(watch.run())
+        yield watch
+        task.cancel()
+
+
+async def test_new_sockets_are_looked_at_at_once() -> None:
+    """A call without sockets calls back as well: that the look is over is what some wait for."""
+    looks = Looks()
+    async with watching(looks) as watch:
+        watch.add([])
+
+        async def called() -> bool:
+            return looks.checked == [set()]
+
+        await eventually(called, what="the look is over", within=0.4)
+
+
+async def test_holder_is_found_and_forgotten(ports: Ports) -> None:
+    """A holder is named, also one that comes later, until it goes."""
+    port, looks = ports.reserve(), Looks()
+    async with watching(looks) as watch:
+        with stranger(port) as process:
+            watch.add([socket_key(port)])
+            await looks.until(held=True)
+            assert str(process.pid) in looks.holders[socket_key(port)]
+        await looks.until(held=False)
+        with stranger(port):
+            await looks.until(held=True)
+            watch.remove(socket_key(port))
+            before = len(looks.checked)
+            watch.add([socket_key(ports.reserve())])
+
+            async def looked() -> bool:
+                return len(looks.checked) > before + 1
+
+            await eventually(looked, what="another look at all")
+            assert socket_key(port) not in looks.checked[-1]
