@@ -7,6 +7,8 @@ anew a few times a second, in place; what scrolls past stays readable after the 
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -46,6 +48,7 @@ class LiveConsole:
         self._state: State | None = None
         self._events: deque[Event] = deque(maxlen=_EVENTS_KEPT)
         self._drawn = 0.0
+        self._next: asyncio.TimerHandle | None = None
         self._live = Live(console=console, auto_refresh=False, vertical_overflow="crop")
 
     def __enter__(self) -> Self:
@@ -70,11 +73,20 @@ class LiveConsole:
         self._draw_soon()
 
     def _draw_soon(self) -> None:
-        """Skip a frame that would come too soon; states come several times a second, so none is lost."""
-        if time.monotonic() - self._drawn >= 1 / FRAMES_PER_SECOND:
+        """Draw now, or once the last frame was on the screen for its time."""
+        wait = self._drawn + 1 / FRAMES_PER_SECOND - time.monotonic()
+        if self._next is not None:
+            return
+        if wait <= 0:
             self._draw()
+            return
+        with contextlib.suppress(RuntimeError):  # Outside an event loop the end of the block draws.
+            self._next = asyncio.get_running_loop().call_later(wait, self._draw)
 
     def _draw(self) -> None:
+        if self._next is not None:
+            self._next.cancel()
+        self._next = None
         self._drawn = time.monotonic()
         size = self._console.size
         view = screen(self._state, list(self._events), width=size.width, height=size.height)

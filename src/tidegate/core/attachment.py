@@ -107,9 +107,9 @@ def _takes_namespace(view: View, listener: ListenerDecision, namespace: str) -> 
 
 
 def _labels(view: View, namespace: str) -> dict[str, str]:
-    """A namespace that is not in the input exists with the label that every namespace has."""
+    """Every namespace has the label of its own name, whatever is written; one that is not in the input, only that."""
     found = view.get(NAMESPACES, ObjectKey(CORE_GROUP, Namespace.KIND, "", namespace))
-    return {NAMESPACE_NAME_LABEL: namespace} | (found.metadata.labels if found is not None else {})
+    return (found.metadata.labels if found is not None else {}) | {NAMESPACE_NAME_LABEL: namespace}
 
 
 def _no_listener(gateway: ObjectKey, reference: ParentReference) -> str:

@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from support.states import backend_view, listener_view, problem, state
+from support.waiting import eventually
 from tidegate.admin.view import State
 from tidegate.cli.console import LiveConsole, screen
 from tidegate.telemetry.events import Event
@@ -96,6 +97,20 @@ def test_markup_in_names_and_messages_is_text() -> None:
     lines = drawn(state(listener_view(state="Failed", message="[red]x[/red]"), problems=(problem(path="a[0]"),)))
     assert "! listener my-gateway/foo: [red]x[/red]" in lines
     assert "! gateway.yaml:3: a[0]: it is wrong" in lines
+
+
+async def test_a_frame_that_came_too_soon_is_drawn_a_little_later() -> None:
+    """What happens last is shown without waiting for something else to happen."""
+    file = io.StringIO()
+    with LiveConsole(Console(file=file, width=80, height=24, force_terminal=True)) as console:
+        console.on_event(event("first"))
+        console.on_event(event("second"))
+        assert "second" not in file.getvalue()
+
+        async def drawn_text() -> str:
+            return file.getvalue()
+
+        await eventually(drawn_text, lambda text: "second" in text, what="the second event is drawn")
 
 
 def test_the_last_state_and_events_stay_on_the_terminal() -> None:

@@ -101,6 +101,18 @@ def test_labels_that_change_attach_and_detach() -> None:
     assert states == ["True/Accepted", refused, "True/Accepted", refused]
 
 
+def test_a_namespace_cannot_take_the_name_of_another() -> None:
+    """The label of the name is the API server's: one that is written otherwise does not count."""
+    label = "kubernetes.io/metadata.name"
+    allowed = {"namespaces": {"from": "Selector", "selector": {"matchLabels": {label: "trusted"}}}}
+    world = World(
+        gateway("gw", [listener("tcp", 80, allowedRoutes=allowed)], namespace="infra"),
+        namespace("red", **{label: "trusted"}),
+        tcproute("route", [parent("gw", namespace="infra")], BACKENDS, namespace="red"),
+    )
+    assert said(world.parents("route", "red")[0], "Accepted") == "False/NotAllowedByListeners"
+
+
 def test_kinds_that_a_listener_does_not_take() -> None:
     """A listener for other kinds refuses the route, and says which it takes."""
     kinds: Any = {"kinds": [{"kind": "UDPRoute"}]}

@@ -88,19 +88,12 @@ def endpoint_hints(route: ApiObject, inventory: Inventory, granted: GrantTable) 
         service = inventory.find("Service", reference.namespace, reference.name)
         if not allowed or service is None or _unresolved(route, reference, inventory):
             continue
-        if not _has_slice(inventory, reference.namespace, reference.name):
+        if not inventory.has_slice(reference.namespace, reference.name):
             yield Hint(
                 object=title(service),
                 message=f"nothing says where it runs: use '{reference.flag}', or '--dns' to resolve its "
                 f"name, or add an EndpointSlice with the label {SERVICE_NAME_LABEL}: {reference.name}",
             )
-
-
-def _has_slice(inventory: Inventory, namespace: str, service: str) -> bool:
-    return any(
-        namespace_of(item) == namespace and item["metadata"].get("labels", {}).get(SERVICE_NAME_LABEL) == service
-        for item in inventory.of_kind("EndpointSlice")
-    )
 
 
 def _failures(route: ApiObject) -> set[str]:

@@ -11,9 +11,18 @@ from tidegate.cli.hints.inventory import Hint, Inventory, inventory_of, listing,
 from tidegate.cli.hints.parents import class_hints, parent_conditions, parent_hints
 
 
+MOST_HINTS = 50
+"""More are not read, and looking for near names in a large input takes time."""
+
+
 def hints_about(state: State) -> tuple[Hint, ...]:
-    """What to say about everything that has no effect, or not the one that was meant; without repetitions."""
-    return tuple(dict.fromkeys(_hints(state)))
+    """What to say about what has no effect, or not the one that was meant; without repetitions, the first few."""
+    found: dict[Hint, None] = {}
+    for hint in _hints(state):
+        found[hint] = None
+        if len(found) == MOST_HINTS:
+            break
+    return tuple(found)
 
 
 def _hints(state: State) -> Iterator[Hint]:

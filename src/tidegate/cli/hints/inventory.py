@@ -9,6 +9,7 @@ import msgspec
 
 from tidegate.admin.objects import ApiObject, group_of, name_of, namespace_of, path_of
 from tidegate.admin.view import State
+from tidegate.model.corev1 import SERVICE_NAME_LABEL
 from tidegate.names import CORE_GROUP, DISCOVERY_GROUP, GATEWAY_GROUP
 
 _GROUPS = {
@@ -45,6 +46,7 @@ class Inventory:
         for item in objects:
             of_kind = self._objects.setdefault((group_of(item), str(item["kind"])), {})
             of_kind[namespace_of(item), name_of(item)] = item
+        self._sliced = frozenset(map(_service_of, self.of_kind("EndpointSlice")))
 
     def find(self, kind: str, namespace: str, name: str) -> ApiObject | None:
         """The object; namespace ``""`` for cluster-scoped kinds."""
@@ -66,6 +68,10 @@ class Inventory:
         """The namespaces that have an object of that name, sorted."""
         return sorted(place for (place, found) in self._of(kind) if found == name)
 
+    def has_slice(self, namespace: str, service: str) -> bool:
+        """Whether any EndpointSlice belongs to a Service."""
+        return (namespace, service) in self._sliced
+
     def _of(self, kind: str) -> dict[tuple[str, str], ApiObject]:
         return self._objects.get((_GROUPS[kind], kind), {})
 
@@ -74,6 +80,10 @@ class Inventory:
         for (group, kind), items in self._objects.items():
             if group == GATEWAY_GROUP and kind.endswith("Route"):
                 yield from items.values()
+
+
+def _service_of(item: ApiObject) -> tuple[str, str]:
+    return namespace_of(item), str(item["metadata"].get("labels", {}).get(SERVICE_NAME_LABEL, ""))
 
 
 def inventory_of(state: State) -> Inventory:

@@ -238,11 +238,15 @@ class EnvoyDataPlane:
             self._reports.put(AddressReport(scope=scope, addresses=self._addresses))
 
     def _converse(self) -> Session:
-        session = Session(self._catalog, on_confirmations=self._confirmed, on_end=self._ended)
+        session = Session(self._catalog, on_sent=self._sent, on_confirmations=self._confirmed, on_end=self._ended)
         self._session = session
         self._settlement.up()
         self._publish(list(self._catalog.sockets()))
         return session
+
+    def _sent(self, session: Session, kind: Kind, names: Sequence[str]) -> None:
+        if session is self._session:
+            self._settlement.sent(kind, names)
 
     def _confirmed(self, session: Session, confirmations: Sequence[Confirmation]) -> None:
         if session is not self._session:

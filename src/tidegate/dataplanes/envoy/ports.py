@@ -8,10 +8,10 @@ Why it is needed: Envoy binds with SO_REUSEPORT, so another process of the same 
 shares the port without any error and takes a part of the connections. A failed bind, on the other
 hand, is told by Envoy but without the holder's name.
 
-Linux: the kernel's table of TCP sockets says which listen on a port, ``/proc/PID/fd`` which of them
-are ours. The table lists listening sockets first, so reading stops at the first other one and the
-cost depends on neither the number of connections nor that of processes. Only when a foreign socket
-was found are all processes searched for its holder's name.
+Linux: ``listening`` says which sockets listen on a port, ``/proc/PID/fd`` which of them are ours. The cost
+depends on neither the number of connections to anything else nor that of processes, and the descriptors
+are not even looked at while nobody listens. Only when a foreign socket was found are all processes
+searched for its holder's name.
 
 Elsewhere: a bind with SO_REUSEADDR alone, only for sockets that none of our processes holds, since
 such a probe cannot tell our own sockets from foreign ones. An intruder on a port that we hold already
@@ -30,19 +30,17 @@ import pwd
 import socket
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from pathlib import Path
 
 import msgspec
 import psutil
 
+from tidegate.dataplanes.envoy.listening import PROC, ListenSocket, listening
 from tidegate.names import WILDCARD_ADDRESS
 
 SocketAddress = tuple[str, int]
 """An IP address in text form, or ``WILDCARD_ADDRESS``, and a port."""
 
-_PROC = Path("/proc")
-_STATE_LISTEN = b"0A"
-_COLUMN_ADDRESS, _COLUMN_STATE, _COLUMN_UID, _COLUMN_INODE = 1, 3, 7, 9
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Holder(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,21 +50,15 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
     pid: int | None
 
 
-class _ListenSocket(msgspec.Struct, frozen=True):
-    address: str
-    port: int
-    uid: int
-    inode: int
-
-
 def foreign_listeners(sockets: Collection[SocketAddress], own_pids: Collection[int]) -> Mapping[SocketAddress, Holder]:
     """The foreign process that listens on each of ``sockets``; sockets without one are absent.
 
     ``own_pids`` are our Envoy processes of every generation; ids of processes that ended do no harm.
-    A foreign socket counts when its address overlaps ours: a wildcard overlaps every address, an IPv4
-    address its IPv6-mapped form, and ``::`` also IPv4 (whether it is limited to IPv6 cannot be seen).
+    A foreign socket counts when its address overlaps ours: a wildcard overlaps every address of its family,
+    an IPv4 address its IPv6-mapped form, a foreign ``::`` that is not limited to IPv6 also IPv4, and
+    ``WILDCARD_ADDRESS`` everything. ``::`` of ours means IPv6 alone.
 
-    Blocks (0.1 s with 10,000 sockets of ours, 1 ms with 100), so call it in a thread.
+    Blocks (50 ms with 10,000 sockets of ours, less than 1 ms for one that nobody holds), so call it in a thread.
     """
     if not sockets:
         return {}
@@ -84,13 +76,13 @@ def _listed(sockets: Collection[SocketAddress], own_pids: Collection[int]) -> di
     if suspects:
         again = {entry.inode for entry in _foreign(ports, own_pids)}
         suspects = [entry for entry in suspects if entry.inode in again]
-    by_port: dict[int, list[_ListenSocket]] = {}
+    by_port: dict[int, list[ListenSocket]] = {}
     for entry in suspects:
         by_port.setdefault(entry.port, []).append(entry)
-    found: dict[SocketAddress, _ListenSocket] = {}
+    found: dict[SocketAddress, ListenSocket] = {}
     for address, port in sockets:
         for entry in by_port.get(port, ()):
-            if _overlap(address, entry.address):
+            if _overlap(address, entry.address, v6_only=entry.v6_only):
                 found[address, port] = entry
                 break
     if not found:
@@ -99,60 +91,28 @@ def _listed(sockets: Collection[SocketAddress], own_pids: Collection[int]) -> di
     return {key: holders[entry.inode] for key, entry in found.items()}
 
 
-def _foreign(ports: Collection[int], own_pids: Collection[int]) -> list[_ListenSocket]:
+def _foreign(ports: Collection[int], own_pids: Collection[int]) -> list[ListenSocket]:
     """The LISTEN sockets on ``ports`` that are not ours, at this moment."""
-    lines = _listening_lines(ports)
-    if not lines:
+    present = {entry.inode: entry for entry in listening(ports)}
+    if not present:
         return []
     unreadable_uids: set[int] = set()
     for pid in own_pids:
         try:
             for inode in _socket_inodes(pid):
-                lines.pop(inode, None)
+                present.pop(inode, None)
         except PermissionError:
             # A binary with file capabilities hides its descriptors: everything of its user may be ours.
             with contextlib.suppress(psutil.NoSuchProcess):
                 unreadable_uids.add(psutil.Process(pid).uids().effective)
         except (FileNotFoundError, ProcessLookupError):
             continue
-    return [entry for entry in map(_parse, lines.values()) if entry.uid not in unreadable_uids]
-
-
-def _listening_lines(ports: Collection[int]) -> dict[int, bytes]:
-    """The lines of the kernel's tables for LISTEN sockets on ``ports``, by inode."""
-    wanted = {f"{port:04X}".encode() for port in ports}
-    found: dict[int, bytes] = {}
-    for table in ("tcp", "tcp6"):
-        try:
-            lines = (_PROC / "net" / table).open("rb")
-        except FileNotFoundError:
-            continue  # The kernel has no IPv6.
-        with lines:
-            next(lines, None)
-            for line in lines:
-                columns = line.split(None, _COLUMN_INODE + 1)
-                if columns[_COLUMN_STATE] != _STATE_LISTEN:
-                    break
-                if columns[_COLUMN_ADDRESS][-4:] in wanted:
-                    found[int(columns[_COLUMN_INODE])] = line
-    return found
-
-
-def _parse(line: bytes) -> _ListenSocket:
-    columns = line.split()
-    address, _, port = columns[_COLUMN_ADDRESS].decode().rpartition(":")
-    return _ListenSocket(_parse_address(address), int(port, 16), int(columns[_COLUMN_UID]), int(columns[_COLUMN_INODE]))
-
-
-def _parse_address(text: str) -> str:
-    """An address of the kernel's table: 32-bit words in the byte order of the host, in hexadecimal."""
-    words = (int(text[start : start + 8], 16) for start in range(0, len(text), 8))
-    return str(ipaddress.ip_address(b"".join(word.to_bytes(4, sys.byteorder) for word in words)))
+    return [entry for entry in present.values() if entry.uid not in unreadable_uids]
 
 
 def _socket_inodes(pid: int) -> Iterator[int]:
     """The inodes of the sockets that a process holds. Raises OSError when it ended or may not be looked into."""
-    directory = os.open(_PROC / str(pid) / "fd", os.O_RDONLY | os.O_DIRECTORY)
+    directory = os.open(PROC / str(pid) / "fd", os.O_RDONLY | os.O_DIRECTORY)
     try:
         for name in os.listdir(directory):  # noqa: PTH208 - relative to a descriptor, half the time of paths
             try:
@@ -165,27 +125,25 @@ def _socket_inodes(pid: int) -> Iterator[int]:
         os.close(directory)
 
 
-def _overlap(ours: str, theirs: str) -> bool:
-    """Whether a connection to one address could go to a socket that listens on the other."""
+def _overlap(ours: str, theirs: _Address, *, v6_only: bool) -> bool:
+    """Whether a connection to our address could go to a socket that listens on theirs."""
     if ours == WILDCARD_ADDRESS:
         return True
-    own, foreign = _plain(ours), _plain(theirs)
-    if own == foreign:
-        return True
-    if own.version == foreign.version:
-        return own.is_unspecified or foreign.is_unspecified
-    six = own if own.version == 6 else foreign
-    return six.is_unspecified
+    own = _plain(ours)
+    if own.version == theirs.version:
+        return own == theirs or own.is_unspecified or theirs.is_unspecified
+    # Only an IPv6 wildcard takes connections of the other family, and ours does so as WILDCARD_ADDRESS alone.
+    return own.version == 4 and theirs.is_unspecified and not v6_only
 
 
-def _plain(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+def _plain(text: str) -> _Address:
     """The address, an IPv4-mapped one as the IPv4 address that it is."""
     address = ipaddress.ip_address(text)
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return mapped or address
 
 
-def _holders(entries: Iterable[_ListenSocket], own_pids: Collection[int]) -> dict[int, Holder]:
+def _holders(entries: Iterable[ListenSocket], own_pids: Collection[int]) -> dict[int, Holder]:
     """Per inode who holds it. Looks at every process of the machine, so only once something is wrong."""
     holders = {entry.inode: Holder(description=_user(entry.uid), pid=None) for entry in entries}
     missing = set(holders)
@@ -223,11 +181,13 @@ def _probed(sockets: Collection[SocketAddress], own_pids: Collection[int]) -> di
     """The answer from attempts to bind, for systems without the kernel's table."""
     held = {address for pid in own_pids for address in _listening(pid)}
     free_to_probe = [
-        (address, port)
-        for address, port in sockets
-        if not any(port == own_port and _overlap(address, own) for own, own_port in held)
+        (address, port) for address, port in sockets if not any(_meets(address, port, own) for own in held)
     ]
     return {key: _find_holder(key, own_pids) for key in free_to_probe if _is_taken(*key)}
+
+
+def _meets(address: str, port: int, other: SocketAddress) -> bool:
+    return port == other[1] and _overlap(address, _plain(other[0]), v6_only=False)
 
 
 def _listening(pid: int) -> list[SocketAddress]:
@@ -271,6 +231,6 @@ def _find_holder(key: SocketAddress, own_pids: Collection[int]) -> Holder:
     for pid in psutil.pids():
         if pid in own_pids:
             continue
-        if any(port == other_port and _overlap(address, other) for other, other_port in _listening(pid)):
+        if any(_meets(address, port, other) for other in _listening(pid)):
             return _describe(pid, Holder(description="another process", pid=None))
     return Holder(description="another process", pid=None)

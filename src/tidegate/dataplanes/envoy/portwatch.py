@@ -24,9 +24,18 @@ OnChecked = Callable[[Collection[SocketKey], Mapping[SocketKey, str]], None]
 
 
 class PortWatch:
-    """Looks at new sockets at once and at all of them again and again."""
+    """Looks at new sockets at once, at all of them every ``period`` seconds, at held ones every ``held_period``."""
 
-    def __init__(self, own_pids: Callable[[], Collection[int]], on_checked: OnChecked) -> None:
+    def __init__(
+        self,
+        own_pids: Callable[[], Collection[int]],
+        on_checked: OnChecked,
+        *,
+        period: float = PERIOD_SECONDS,
+        held_period: float = HELD_PERIOD_SECONDS,
+    ) -> None:
+        self._period = period
+        self._held_period = held_period
         self._own_pids = own_pids
         self._on_checked = on_checked
         self._known: set[SocketKey] = set()
@@ -48,13 +57,13 @@ class PortWatch:
     async def run(self) -> None:
         """Look, until cancelled."""
         loop = asyncio.get_running_loop()
-        everything_due = loop.time() + PERIOD_SECONDS
+        everything_due = loop.time() + self._period
         while True:
-            if await self._woken(HELD_PERIOD_SECONDS):
+            if await self._woken(self._held_period):
                 self._wake.clear()
                 keys, self._new = self._new, set()
             elif loop.time() >= everything_due:
-                everything_due = loop.time() + PERIOD_SECONDS
+                everything_due = loop.time() + self._period
                 keys = set(self._known)
             else:
                 keys = set(self._held)

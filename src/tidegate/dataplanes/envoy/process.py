@@ -44,10 +44,10 @@ class ProcessId(msgspec.Struct, frozen=True, kw_only=True):
 def identify(pid: int) -> ProcessId | None:
     """The identity of the process that has this number now; None when it has ended."""
     try:
-        started = _started(pid)
+        started, ended = _started(pid)
     except (OSError, psutil.Error):
         return None
-    return ProcessId(pid=pid, started=started, boot=_boot()) if started else None
+    return None if ended else ProcessId(pid=pid, started=started, boot=_boot())
 
 
 class Process:
@@ -128,20 +128,18 @@ def launch(arguments: Sequence[str | Path], *, directory: Path, output: Path) ->
         )
     except OSError as error:
         raise DataPlaneError(f"cannot start {arguments[0]}: {error}") from error
-    identity = identify(pid)
-    if identity is None:
-        raise DataPlaneError(f"cannot start {arguments[0]}: it ended at once; its output is in {output}")
-    return Process(identity)
+    # Even a child that has ended already can be looked at: nobody but us waits for it.
+    return Process(ProcessId(pid=pid, started=_started(pid)[0], boot=_boot()))
 
 
-def _started(pid: int) -> str:
-    """When a process started, in the system's own unit; empty when it has ended but was not yet waited for."""
+def _started(pid: int) -> tuple[str, bool]:
+    """When a process started, in the system's own unit, and whether it has ended but was not yet waited for."""
     if sys.platform == "linux":
         # After the name, which may hold spaces and parentheses: state is the 1st field, start time the 20th.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return "" if fields[0] in "ZX" else fields[19]
+        return fields[19], fields[0] in "ZX"
     process = psutil.Process(pid)
-    return "" if process.status() == psutil.STATUS_ZOMBIE else str(process.create_time())
+    return str(process.create_time()), process.status() == psutil.STATUS_ZOMBIE
 
 
 def _boot() -> str:

@@ -16,16 +16,21 @@ from tidegate.dataplanes.envoy.resources import Kind
 
 
 class Session:
-    """A conversation in the sense of ``server``. ``on_confirmations`` and ``on_end`` also get the session."""
+    """A conversation in the sense of ``server``. Every callback also gets the session.
+
+    ``on_sent`` gets the kind and the names of resources that go out, before Envoy can answer.
+    """
 
     def __init__(
         self,
         catalog: Catalog,
         *,
+        on_sent: Callable[[Session, Kind, Sequence[str]], None],
         on_confirmations: Callable[[Session, Sequence[Confirmation]], None],
         on_end: Callable[[Session], None],
     ) -> None:
         self._stream = AdsStream(catalog)
+        self._on_sent = on_sent
         self._on_confirmations = on_confirmations
         self._on_end = on_end
         self._wake = asyncio.Event()
@@ -53,7 +58,10 @@ class Session:
 
     def take(self) -> Sequence[discovery_pb2.DeltaDiscoveryResponse]:
         """The responses to send now."""
-        return self._stream.take()
+        responses = self._stream.take()
+        for response in responses:
+            self._on_sent(self, Kind(response.type_url), [one.name for one in response.resources])
+        return responses
 
     def end(self) -> None:
         """The stream is over."""

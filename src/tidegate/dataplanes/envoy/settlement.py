@@ -39,6 +39,14 @@ class Settlement:
         """An Envoy is there; its confirmations count. Changes every outcome."""
         self._down = ""
 
+    def sent(self, kind: Kind, names: Iterable[str]) -> None:
+        """Other versions are on their way: what Envoy confirmed before says nothing about them any more.
+
+        Without this, a change that is taken back before Envoy answered would count as confirmed already.
+        """
+        for name in names:
+            self._confirmed.pop((kind, name), None)
+
     def confirm(self, confirmation: Confirmation) -> set[SocketKey]:
         """Take Envoy's answer; returns the sockets whose outcome may be another."""
         kind = confirmation.kind
@@ -95,6 +103,7 @@ class Settlement:
         if self._live.get(key) == revision or self._all_confirmed(resources):
             self._live[key] = revision
             return Live(revision=revision)
+        self._live.pop(key, None)
         return Pending(revision=revision)
 
     def retriable(self) -> list[SocketKey]:

@@ -21,7 +21,7 @@ Handler = Callable[[web.Request], Awaitable[web.Response]]
 async def admin(handler: Handler) -> AsyncIterator[Path]:
     """A server on a socket that answers as Envoy might."""
     with short_directory() as directory:
-        runner = web.ServerRunner(web.Server(handler))
+        runner = web.ServerRunner(web.Server(handler), shutdown_timeout=0)
         await runner.setup()
         await web.UnixSite(runner, str(directory / "admin.sock")).start()
         try:

@@ -416,6 +416,15 @@ def test_an_urgent_change_takes_its_resource_out_of_the_batches() -> None:
     assert name not in names
 
 
+def test_an_urgent_resource_stays_urgent() -> None:
+    """A resource that is to be sent at once is sent once, also when a large change comes on top."""
+    catalog, peer = connected(*ports(1000, 100), pool("a", 1))
+    name = socket_name(socket_key(1099))
+    peer.stream.mark({Kind.LISTENER: [name]}, force=True)
+    peer.stream.mark({Kind.LISTENER: catalog.names(Kind.LISTENER)})
+    assert peer.settle() == [(Kind.LISTENER, [name], [])]
+
+
 def test_a_change_of_few_resources_is_not_batched() -> None:
     """Up to the limit a change goes in one turn."""
     catalog, peer = connected(pool("a", 1))

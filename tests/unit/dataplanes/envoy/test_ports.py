@@ -26,7 +26,7 @@ family, address, port = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 listener = socket.socket(family, socket.SOCK_STREAM)
 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
 if family == socket.AF_INET6:
-    listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(sys.argv[4]))
 listener.bind((address, port))
 listener.listen(1)
 print(listener.getsockname()[1], flush=True)
@@ -36,10 +36,11 @@ sys.stdin.read()
 
 @contextmanager
 def listening_child(address: str = "127.0.0.1", port: int = 0) -> Iterator[tuple[int, int]]:
-    """A process that listens with SO_REUSEPORT; yields its pid and the port."""
+    """A process that listens with SO_REUSEPORT; yields its pid and the port. ``only ::`` takes IPv6 alone."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    v6_only = int(address.startswith("only "))
     child = subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(int(family)), address, str(port)],
+        [sys.executable, "-c", CHILD, str(int(family)), address.removeprefix("only "), str(port), str(v6_only)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -118,9 +119,12 @@ def test_pid_that_ended() -> None:
         ("0.0.0.0", "::1", False),
         ("127.0.0.2", "127.0.0.1", False),
         ("127.0.0.1", "0.0.0.0", True),
-        ("127.0.0.1", "::", True),
+        ("127.0.0.1", "::", False),
         ("::", "127.0.0.1", True),
         ("::", "*", True),
+        ("only ::", "127.0.0.1", False),
+        ("only ::", "::1", True),
+        ("only ::", "*", True),
         ("::1", "::", True),
         ("::1", "127.0.0.1", False),
         ("::ffff:127.0.0.1", "127.0.0.1", True),

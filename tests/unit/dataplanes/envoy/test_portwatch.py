@@ -29,19 +29,19 @@ class Looks:
             self.holders.pop(key, None)
         self.holders.update(holders)
 
-    async def until(self, **wanted: bool) -> None:
-        """Wait until the sockets with holders are those wanted."""
+    async def until(self, *, held: bool) -> None:
+        """Wait until some socket has a holder, or none has."""
 
         async def probe() -> bool:
-            return bool(self.holders) == wanted["held"]
+            return bool(self.holders) == held
 
-        await eventually(probe, what=f"held: {wanted['held']}")
+        await eventually(probe, what=f"held: {held}")
 
 
 @asynccontextmanager
 async def watching(looks: Looks) -> AsyncIterator[PortWatch]:
     """A watch that runs; this process's own sockets are ours."""
-    watch = PortWatch(lambda: [os.getpid()], looks.take)
+    watch = PortWatch(lambda: [os.getpid()], looks.take, period=0.1, held_period=0.05)
     async with asyncio.TaskGroup() as group:
         task = group.create_task(watch.run())
         yield watch

@@ -21,7 +21,12 @@ class Owner:
     def __init__(self, catalog: Catalog) -> None:
         self.confirmed: list[tuple[Session, list[Confirmation]]] = []
         self.ended: list[Session] = []
-        self.session = Session(catalog, on_confirmations=self._confirmed, on_end=self.ended.append)
+        self.sent: list[tuple[Kind, list[str]]] = []
+        self.session = Session(catalog, on_sent=self._sent, on_confirmations=self._confirmed, on_end=self.ended.append)
+
+    def _sent(self, session: Session, kind: Kind, names: Sequence[str]) -> None:
+        assert session is self.session
+        self.sent.append((kind, list(names)))
 
     def _confirmed(self, session: Session, confirmations: Sequence[Confirmation]) -> None:
         self.confirmed.append((session, list(confirmations)))
@@ -37,11 +42,13 @@ def test_nothing_to_do_at_first() -> None:
 
 def test_a_request_wakes_the_writer() -> None:
     """A request may have an answer, which take gives."""
-    session = Owner(catalog_of(forward(80, "a"))).session
+    owner = Owner(catalog_of(forward(80, "a")))
+    session = owner.session
     session.receive(request(Kind.LISTENER))
     assert session.wake.is_set()
     (response,) = session.take()
     assert [one.name for one in response.resources] == [NAME]
+    assert owner.sent == [(Kind.LISTENER, [NAME])]
     assert not session.settled
 
 

@@ -271,3 +271,28 @@ def test_a_forgotten_socket_is_held_by_nobody() -> None:
     settlement.forget(KEY)
     catalog.apply(forward(80, "a"))
     assert not isinstance(settlement.outcome(KEY), Failed)
+
+
+def test_a_change_that_is_taken_back_is_not_live_before_its_answer() -> None:
+    """What was confirmed counts no more once another version was sent, so going back waits for its own answer."""
+    catalog, settlement = started()
+    before = one_of(catalog, Kind.ASSIGNMENT)
+    catalog.apply(forward(80, "b"))
+    assert isinstance(settlement.outcome(KEY), Pending)
+    other = one_of(catalog, Kind.ASSIGNMENT)
+    settlement.sent(Kind.ASSIGNMENT, [other.name])
+    catalog.apply(forward(80, "a"))
+    assert isinstance(settlement.outcome(KEY), Pending)
+    accept(settlement, other)
+    assert isinstance(settlement.outcome(KEY), Pending)
+    accept(settlement, before)
+    assert settlement.outcome(KEY) == Live(revision=revision(catalog))
+
+
+def test_a_change_that_is_taken_back_unsent_is_live_at_once() -> None:
+    """Envoy never saw the other version: what it confirmed still holds."""
+    catalog, settlement = started()
+    catalog.apply(forward(80, "b"))
+    assert isinstance(settlement.outcome(KEY), Pending)
+    catalog.apply(forward(80, "a"))
+    assert settlement.outcome(KEY) == Live(revision=revision(catalog))
