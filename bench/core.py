@@ -130,6 +130,7 @@ def main() -> None:
     if given.one is not None:
         sys.stdout.buffer.write(msgspec.json.encode(measure(given.one[0], int(given.one[1]), shared=given.shared)))
         return
+    load = figures.load_before()
     runs: dict[tuple[str, int, bool], list[dict[str, Any]]] = defaultdict(list)
     for turn in range(given.rounds):
         for shape in shapes.SHAPES:
@@ -141,7 +142,7 @@ def main() -> None:
         {"shape": shape, "routes": routes, "backends": "shared" if shared else "own", **figures.middle(found)}
         for (shape, routes, shared), found in runs.items()
     ]
-    figures.save("core", {"rounds": given.rounds, "changes": CHANGES, "edits": EDITS, "results": results})
+    figures.save("core", {"load": load, "rounds": given.rounds, "changes": CHANGES, "edits": EDITS, "results": results})
 
 
 if __name__ == "__main__":

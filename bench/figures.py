@@ -55,6 +55,11 @@ def machine() -> dict[str, str]:
     }
 
 
+def load_before() -> float:
+    """How many processes wanted to run in the last minute: other work that would disturb a measurement."""
+    return os.getloadavg()[0]
+
+
 def save(name: str, result: dict[str, Any]) -> None:
     """Keep the result of a benchmark, with the machine it ran on."""
     RESULTS.mkdir(exist_ok=True)

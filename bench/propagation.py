@@ -132,6 +132,7 @@ def main() -> None:
     given = arguments.parse_args()
     sizes = shapes.SIZES[:1] if given.quick else shapes.SIZES
     count = 20 if given.quick else EDITS
+    load = figures.load_before()
     with instance.backends() as (first, second):
         ports = (first.port, second.port)
         _say("the file source alone")
@@ -146,7 +147,14 @@ def main() -> None:
         found_starts = _starts(sizes, 1 if given.quick else given.rounds, ports)
     figures.save(
         "propagation",
-        {"settling": SETTLING_S, "rounds": given.rounds, "source": alone, "edits": found_edits, "starts": found_starts},
+        {
+            "load": load,
+            "settling": SETTLING_S,
+            "rounds": given.rounds,
+            "source": alone,
+            "edits": found_edits,
+            "starts": found_starts,
+        },
     )
 
 

@@ -12,6 +12,7 @@ TARGET = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 RATIO_GOAL = 2.0
 EDIT_GOAL_MS = 20.0
 MEMORY_GOAL_MIB = 150.0
+QUIET_LOAD = 0.7
 
 _OPENING = """\
 # Benchmarks
@@ -31,7 +32,7 @@ def main() -> None:
     found = core or propagation
     if found is None:
         raise SystemExit("nothing measured yet: run bench/core.py and bench/propagation.py first")
-    parts = [_OPENING, "## Where\n", *_machine(found["machine"]), _SHAPES]
+    parts = [_OPENING, "## Where\n", *_machine(found["machine"]), *_disturbance(core, propagation), _SHAPES]
     if propagation is not None:
         parts += [*_edits(propagation), *_starts(propagation)]
     if core is not None:
@@ -42,6 +43,13 @@ def main() -> None:
 
 def _machine(machine: dict[str, str]) -> Iterable[str]:
     yield _table(("what", "here"), list(machine.items()))
+
+
+def _disturbance(*results: dict[str, Any] | None) -> Iterable[str]:
+    load = max(result["load"] for result in results if result is not None)
+    yield f"Load of the machine by other work when the measurements began: {load:.1f}.\n"
+    if load > QUIET_LOAD:
+        yield "**That is too much for figures to rely on: run it again on a quiet machine.**\n"
 
 
 def _edits(result: dict[str, Any]) -> Iterable[str]:

@@ -44,7 +44,8 @@ from tidegate.sources import listing
 from tidegate.sources.ages import Ages
 from tidegate.sources.backends import parse_backends
 from tidegate.sources.standalone import StandaloneSource
-from tidegate.telemetry.logs import Event, logger
+from tidegate.telemetry.events import Event
+from tidegate.telemetry.logs import logger
 from tidegate.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:

@@ -119,6 +119,19 @@ async def test_pending_until_the_revision_serves(ports: Ports) -> None:
             assert [type(report.outcome) for report in envoy.history] in ([Pending, Live], [Live])
 
 
+async def test_backend_under_another_label_keeps_its_connections(ports: Ports) -> None:
+    """What endpoints carry for the logs may change without closing a connection."""
+    port = ports.reserve()
+    async with Backend("a") as a, serving_envoy() as envoy:
+        await envoy.until_applied(pool("one", a.port), pool("two", a.port), forward(port, ("one", 1), (None, 1)))
+        await envoy.until_applied(forward(port, "one"))
+        async with crowd(port, 20) as present:
+            for name in ("two", "one", "two"):
+                await envoy.until_applied(forward(port, name))
+            await present.check()
+            assert not present.broken
+
+
 async def test_two_hundred_connections_survive_a_hundred_changes(ports: Ports) -> None:
     """With 200 echo connections open, 100 random changes reset none; new ones follow the newest state."""
     dice = random.Random(7)

@@ -159,7 +159,10 @@ def related(resource: Resource, value: PlanValue | None, plan: Mapping[PlanKey, 
 
 
 def _of_gateway(resource: Resource, socket: Socket) -> bool:
-    return resource.KIND == "GatewayClass" or key_of(resource) == socket.listener.owner
+    """Its own, or one that shares a port with it: the older Gateway keeps the younger one from it."""
+    if isinstance(resource, Gateway):
+        return any(listener.port == socket.key.port for listener in resource.spec.listeners)
+    return resource.KIND == "GatewayClass"
 
 
 def _of_target(resource: Resource, target: Target) -> bool:

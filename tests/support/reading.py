@@ -29,8 +29,14 @@ def plainly_planned(inputs: Inputs) -> dict[tuple[str, int], Fate]:
             for listener in gateway.spec.listeners:
                 if listener.protocol == "TCP":
                     for address in _addresses(gateway):
-                        claims.setdefault((address, listener.port), (gateway, listener))
+                        others = [place for place, claim in claims.items() if claim[0] is not gateway]
+                        if not any(_overlap(place, (address, listener.port)) for place in others):
+                            claims.setdefault((address, listener.port), (gateway, listener))
     return {place: _fate(inputs, *claim) for place, claim in claims.items()}
+
+
+def _overlap(left: tuple[str, int], right: tuple[str, int]) -> bool:
+    return left[1] == right[1] and (left[0] == right[0] or "*" in (left[0], right[0]))
 
 
 def _all(inputs: Inputs, kind: type[R]) -> Iterator[R]:

@@ -7,6 +7,7 @@ import contextlib
 import importlib.resources
 import os
 import re
+import shutil
 import socket
 import tempfile
 from collections.abc import Iterable
@@ -22,7 +23,7 @@ from tidegate.cli.listeners import listener_table, remarks
 from tidegate.cli.output import write
 from tidegate.cli.signals import Wishes, run_until_signalled
 from tidegate.errors import DataPlaneError
-from tidegate.instance import running_instances
+from tidegate.instance import base_directory, running_instances
 from tidegate.settings import RunSettings
 from tidegate.telemetry.events import Event
 
@@ -36,6 +37,7 @@ the traffic was shown.
   tidegate demo --once
 """
 
+NAME = "demo"
 MANIFEST = "demo.yaml"
 PORTS = (8080, 8090)
 BACKEND_PORT = 6000
@@ -56,10 +58,15 @@ def demo(
     from tidegate.telemetry import logs
 
     logs.log_to_stream(json=False, level="warning")
-    raise typer.Exit(run_until_signalled(lambda wishes: _demo(wishes, once=once)))
+    name = _name()
+    ended = run_until_signalled(lambda wishes: _demo(wishes, name, once=once))
+    if name != NAME:
+        # Nobody comes back to a name that was made up; the Envoy of an orderly end is gone.
+        shutil.rmtree(base_directory(create=False) / name, ignore_errors=True)
+    raise typer.Exit(ended)
 
 
-async def _demo(wishes: Wishes, *, once: bool) -> None:
+async def _demo(wishes: Wishes, name: str, *, once: bool) -> None:
     async with contextlib.AsyncExitStack() as stack:
         foo = await stack.enter_async_context(echo_backend("my-foo-service"))
         bar = await stack.enter_async_context(echo_backend("my-bar-service"))
@@ -74,7 +81,7 @@ async def _demo(wishes: Wishes, *, once: bool) -> None:
                 f"my-foo-service:{BACKEND_PORT}={HOST}:{foo}",
                 f"my-bar-service:{BACKEND_PORT}={HOST}:{bar}",
             ),
-            name=_name(),
+            name=name,
             drain_time=_DRAIN_SECONDS,
         )
         await _run_and_show(settings, wishes, once=once)
@@ -223,4 +230,4 @@ def _any_free() -> int:
 def _name() -> str:
     """``demo``, or a name of its own beside another demo that runs."""
     taken = {record.name for record in running_instances()}
-    return "demo" if "demo" not in taken else f"demo-{os.getpid()}"
+    return NAME if NAME not in taken else f"{NAME}-{os.getpid()}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 
 import msgspec
 
@@ -11,22 +12,66 @@ from tidegate.core.backends import BACKENDS, Resolved, backend_key
 from tidegate.core.gateways import LISTENERS
 from tidegate.core.incremental import Index, Unit, View
 from tidegate.core.listeners import ListenerDecision
-from tidegate.core.precedence import RankedListener
+from tidegate.core.precedence import RankedClaim
 from tidegate.core.tables import ROUTES
-from tidegate.names import ListenerKey, SocketKey, TargetKey
+from tidegate.names import WILDCARD_ADDRESS, ListenerKey, SocketKey, TargetKey
 from tidegate.plan.types import Match, Socket, Target, WeightedBackend
 
 
-def _claims(key: ListenerKey, decision: ListenerDecision) -> list[tuple[SocketKey, RankedListener]]:
-    return [(socket, RankedListener(decision.age, decision.position, key)) for socket in decision.sockets]
+class PortKey(msgspec.Struct, frozen=True, order=True, cache_hash=True):
+    """A port of a scope, whatever the address."""
+
+    scope: str
+    protocol: str
+    port: int
 
 
-CLAIMS: Index[SocketKey, RankedListener] = Index("socket claims", LISTENERS, _claims)
+def port_of(socket: SocketKey) -> PortKey:
+    """The port that a socket is on."""
+    return PortKey(socket.scope, socket.protocol, socket.port)
+
+
+def _claims(key: ListenerKey, decision: ListenerDecision) -> list[tuple[PortKey, RankedClaim]]:
+    claims = ((socket, RankedClaim(decision.age, decision.position, key, socket)) for socket in decision.sockets)
+    return [(port_of(socket), claim) for socket, claim in claims]
+
+
+CLAIMS: Index[PortKey, RankedClaim] = Index("socket claims", LISTENERS, _claims)
+
+
+def _grants(view: View, key: PortKey) -> tuple[RankedClaim, ...]:
+    """The claims that are granted: the older object holds a socket, and with it every address that overlaps."""
+    granted: list[RankedClaim] = []
+    for claim in view.entries(CLAIMS, key):
+        if blocking(granted, claim.socket, claim.listener) is None:
+            granted.append(claim)
+    return tuple(granted)
+
+
+def blocking(granted: Iterable[RankedClaim], socket: SocketKey, claimant: ListenerKey) -> RankedClaim | None:
+    """The granted claim because of which ``claimant`` does not get a socket, or None.
+
+    All addresses of the host overlap with each of them. Addresses of one object never block each other.
+    """
+    for claim in granted:
+        same_owner = claim.listener.owner == claimant.owner
+        addresses = {claim.socket.address, socket.address}
+        if len(addresses) == 1 and claim.listener != claimant:
+            return claim
+        if not same_owner and (len(addresses) == 1 or WILDCARD_ADDRESS in addresses):
+            return claim
+    return None
+
+
+GRANTS: Unit[PortKey, tuple[RankedClaim, ...]] = Unit("granted sockets", CLAIMS, _grants)
+HOLDERS: Index[SocketKey, ListenerKey] = Index(
+    "holders of sockets", GRANTS, lambda _, claims: [(claim.socket, claim.listener) for claim in claims]
+)
 
 
 def _target(view: View, key: SocketKey) -> Target:
     """The holder's oldest route decides; without one every connection is refused."""
-    holder = view.entries(CLAIMS, key)[0].listener
+    (holder,) = view.entries(HOLDERS, key)
     serving = view.get(SERVING, holder)
     winner = serving.winner if serving is not None else None
     route = view.get(ROUTES, winner) if winner is not None else None
@@ -47,12 +92,12 @@ def _target(view: View, key: SocketKey) -> Target:
 
 
 def _socket(view: View, key: SocketKey) -> Socket:
-    holder = view.entries(CLAIMS, key)[0].listener
+    (holder,) = view.entries(HOLDERS, key)
     target = view.get(TARGETS, key)
     matches = (Match(target=TargetKey(key)),)
     content = msgspec.json.encode((key, holder, matches, target))
     return Socket(key=key, listener=holder, matches=matches, revision=hashlib.sha256(content).hexdigest()[:16])
 
 
-TARGETS: Unit[SocketKey, Target] = Unit("targets", CLAIMS, _target)
-SOCKETS: Unit[SocketKey, Socket] = Unit("sockets", CLAIMS, _socket)
+TARGETS: Unit[SocketKey, Target] = Unit("targets", HOLDERS, _target)
+SOCKETS: Unit[SocketKey, Socket] = Unit("sockets", HOLDERS, _socket)

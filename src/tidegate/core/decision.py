@@ -13,7 +13,7 @@ import msgspec
 from tidegate.core import tables
 from tidegate.core.attachment import ATTACHED, ATTACHMENTS, PARENTS, SERVING, WON
 from tidegate.core.backends import BACKENDS, POOL_KEYS, POOLS, REFERENCES
-from tidegate.core.compile import CLAIMS, SOCKETS, TARGETS
+from tidegate.core.compile import CLAIMS, GRANTS, HOLDERS, SOCKETS, TARGETS
 from tidegate.core.config import CoreConfig
 from tidegate.core.gateways import DECISIONS, LISTENER_DECISIONS, LISTENERS, LISTENERS_AT, LISTENERS_OF, STANDING
 from tidegate.core.incremental import Fault, Graph, Node, Update
@@ -57,6 +57,8 @@ NODES: tuple[Node, ...] = (
     POOL_KEYS,
     POOLS,
     CLAIMS,
+    GRANTS,
+    HOLDERS,
     TARGETS,
     SOCKETS,
     LISTENER_VERDICTS,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from tidegate.model.meta import ObjectMeta
-from tidegate.names import ListenerKey, ObjectKey
+from tidegate.names import ListenerKey, ObjectKey, SocketKey
 
 
 class Age(msgspec.Struct, frozen=True, order=True):
@@ -34,9 +34,10 @@ class RankedRoute(msgspec.Struct, frozen=True, order=True):
     route: ObjectKey
 
 
-class RankedListener(msgspec.Struct, frozen=True, order=True):
-    """A listener among those that claim one socket: by its owner's age, then by its own position."""
+class RankedClaim(msgspec.Struct, frozen=True, order=True):
+    """A listener's claim to a socket: ranked by its owner's age, then by its own position."""
 
     age: Age
     position: int
     listener: ListenerKey
+    socket: SocketKey

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from tidegate.core.compile import CLAIMS, SOCKETS
+from tidegate.core.compile import GRANTS, SOCKETS, blocking, port_of
 from tidegate.core.gateways import GatewayDecision
 from tidegate.core.incremental import View
 from tidegate.core.listeners import ListenerDecision
@@ -54,13 +54,10 @@ def _not_usable(result: Programming) -> bool:
 
 
 def _socket_programming(view: View, key: SocketKey, claimant: ListenerKey) -> Programming:
-    holder = view.entries(CLAIMS, key)[0].listener
-    if holder != claimant:
-        owner = f"Gateway {holder.owner.path}" if holder.owner.namespace == claimant.owner.namespace else "a Gateway"
-        message = f"port {key.port} is held by listener {holder.listener} of {owner}, which is older"
-        if owner == "a Gateway":
-            message = f"port {key.port} is held by an older Gateway of another namespace"
-        return Programming(Rejection(Reason.PORT_UNAVAILABLE, message))
+    grants = view.get(GRANTS, port_of(key))
+    claim = blocking(grants or (), key, claimant)
+    if claim is not None:
+        return Programming(Rejection(Reason.PORT_UNAVAILABLE, _held(key, claim.listener, claimant)))
     socket = view.get(SOCKETS, key)
     outcome = view.get(OUTCOMES, key)
     match outcome:
@@ -73,6 +70,13 @@ def _socket_programming(view: View, key: SocketKey, claimant: ListenerKey) -> Pr
         case _:
             message = "waiting for the data plane to confirm the configuration"
             return Programming(Rejection(Reason.PENDING, message), waiting=True)
+
+
+def _held(key: SocketKey, holder: ListenerKey, claimant: ListenerKey) -> str:
+    """Who holds a port; Gateways of other namespaces are not named."""
+    if holder.owner.namespace != claimant.owner.namespace:
+        return f"port {key.port} is held by an older Gateway of another namespace"
+    return f"port {key.port} is held by listener {holder.listener} of Gateway {holder.owner.path}, which is older"
 
 
 _REASONS = {

@@ -6,9 +6,9 @@ import datetime as dt
 
 import pytest
 
-from tidegate.core.precedence import RankedListener, RankedRoute, age_of
+from tidegate.core.precedence import RankedClaim, RankedRoute, age_of
 from tidegate.model.meta import ObjectMeta
-from tidegate.names import GATEWAY_GROUP, ListenerKey, ObjectKey
+from tidegate.names import GATEWAY_GROUP, ListenerKey, ObjectKey, SocketKey
 
 
 def meta(name: str, *, second: float | None = None, order: int = 0, namespace: str = "default") -> ObjectMeta:
@@ -54,6 +54,10 @@ def test_ranks_sort_by_age_then_position() -> None:
     routes.append(RankedRoute(old, ObjectKey(GATEWAY_GROUP, "TCPRoute", "default", "z")))
     assert [one.age for one in sorted(routes)] == [old, young]
     owner = ObjectKey(GATEWAY_GROUP, "Gateway", "default", "g")
-    listeners = [RankedListener(young, 0, ListenerKey(owner, "a")), RankedListener(old, 2, ListenerKey(owner, "b"))]
-    listeners.append(RankedListener(old, 1, ListenerKey(owner, "c")))
-    assert [one.listener.listener for one in sorted(listeners)] == ["c", "b", "a"]
+    socket = SocketKey("standalone", "*", "TCP", 1)
+    claims = [
+        RankedClaim(young, 0, ListenerKey(owner, "a"), socket),
+        RankedClaim(old, 2, ListenerKey(owner, "b"), socket),
+    ]
+    claims.append(RankedClaim(old, 1, ListenerKey(owner, "c"), socket))
+    assert [one.listener.listener for one in sorted(claims)] == ["c", "b", "a"]

@@ -10,7 +10,6 @@ from tidegate.cli.hints.backends import GrantTable, backend_hints, endpoint_hint
 from tidegate.cli.hints.inventory import Hint, Inventory, inventory_of, listing, title
 from tidegate.cli.hints.parents import class_hints, parent_conditions, parent_hints
 
-
 MOST_HINTS = 50
 """More are not read, and looking for near names in a large input takes time."""
 

@@ -28,5 +28,8 @@ def relay(line: str) -> None:
     match = _LINE.fullmatch(line)
     if match is None:
         _log.warning("envoy says", text=line)
-    else:
-        _log.log(_LEVELS.get(match["level"], logging.INFO), "envoy says", part=match["part"], text=match["text"])
+        return
+    # About its configuration stream and what came by it, we know more than Envoy: outcomes say it.
+    ours = "gRPC config" in match["text"]
+    level = logging.DEBUG if ours else _LEVELS.get(match["level"], logging.INFO)
+    _log.log(level, "envoy says", part=match["part"], text=match["text"])

@@ -41,6 +41,7 @@ from tidegate.dataplanes.envoy.stats import counting_loggers
 from tidegate.dataplanes.envoy.supervisor import Supervisor
 from tidegate.dataplanes.envoy.translate import TranslateOptions
 from tidegate.dataplanes.reports import ReportStream
+from tidegate.errors import DataPlaneError
 from tidegate.names import ListenerKey, ObjectKey, SocketKey
 from tidegate.plan.features import Features
 from tidegate.plan.outcome import AddressReport, Pending, Report, SocketReport, Traffic
@@ -122,7 +123,7 @@ class EnvoyDataPlane:
             "retry": self._retry(),
             "addresses": self._watch_addresses(),
         }
-        jobs |= {f"follow log {number}": tail.run() for number, tail in enumerate(logs)}
+        jobs |= {f"follow log {number}": _follow(tail) for number, tail in enumerate(logs)}
         self._tasks = [group.create_task(job, name=f"envoy plane {name}") for name, job in jobs.items()]
 
     @property
@@ -310,6 +311,14 @@ def _end_of(path: Path) -> Position | Literal["first"]:
     except FileNotFoundError:
         return "first"
     return Position(inode=status.st_ino, offset=status.st_size)
+
+
+async def _follow(tail: LogTail) -> None:
+    try:
+        await tail.run()
+    except DataPlaneError as error:
+        # Traffic does not depend on a log being read.
+        _log.warning("log not followed any more", reason=str(error))
 
 
 def _ignore(line: str) -> None:

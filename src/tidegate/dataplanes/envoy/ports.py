@@ -50,6 +50,9 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
     pid: int | None
 
 
+_SOMEBODY = Holder(description="another process", pid=None)
+
+
 def foreign_listeners(sockets: Collection[SocketAddress], own_pids: Collection[int]) -> Mapping[SocketAddress, Holder]:
     """The foreign process that listens on each of ``sockets``; sockets without one are absent.
 
@@ -183,7 +186,7 @@ def _probed(sockets: Collection[SocketAddress], own_pids: Collection[int]) -> di
     free_to_probe = [
         (address, port) for address, port in sockets if not any(_meets(address, port, own) for own in held)
     ]
-    return {key: _find_holder(key, own_pids) for key in free_to_probe if _is_taken(*key)}
+    return _find_holders([key for key in free_to_probe if _is_taken(*key)], own_pids)
 
 
 def _meets(address: str, port: int, other: SocketAddress) -> bool:
@@ -225,12 +228,16 @@ def _is_taken(address: str, port: int) -> bool:
     return False
 
 
-def _find_holder(key: SocketAddress, own_pids: Collection[int]) -> Holder:
-    """Who listens on a port that could not be bound, as far as this user may see."""
-    address, port = key
-    for pid in psutil.pids():
-        if pid in own_pids:
-            continue
-        if any(_meets(address, port, other) for other in _listening(pid)):
-            return _describe(pid, Holder(description="another process", pid=None))
-    return Holder(description="another process", pid=None)
+def _find_holders(taken: Collection[SocketAddress], own_pids: Collection[int]) -> dict[SocketAddress, Holder]:
+    """Who listens where we could not bind, as far as this user may see."""
+    holders: dict[SocketAddress, Holder] = {}
+    # The newest first: who takes a port from us mostly came after us.
+    for pid in reversed(psutil.pids()):
+        missing = [key for key in taken if key not in holders]
+        if not missing:
+            break
+        others = _listening(pid) if pid not in own_pids else []
+        for address, port in missing:
+            if any(_meets(address, port, other) for other in others):
+                holders[address, port] = _describe(pid, _SOMEBODY)
+    return {key: holders.get(key, _SOMEBODY) for key in taken}

@@ -53,7 +53,8 @@ _FIELDS: Mapping[str, tuple[tuple[str, str], ...]] = {
     ),
     STATISTICS_PREFIX: ((".refused", "refused"), (".ended", "ended")),
 }
-_FILTER = r"^tcp\..*\.downstream_cx_(total|rx_bytes_total|tx_bytes_total)$|^tidegate\."
+# Loose, because an exact expression takes Envoy half as long again; what else it lets pass is left out here.
+_FILTER = r"^tcp\..*downstream_cx_|^tidegate\."
 QUERY = "/stats?format=json&usedonly&type=Counters&filter=" + urllib.parse.quote(_FILTER, safe="")
 """What to ask the admin interface for."""
 

@@ -94,13 +94,10 @@ class Supervisor:
                 _log.warning("envoy not adopted", pid=adopted.process.pid, reason=str(error))
                 self._retiring.append(adopted)
                 adopted = None
-        current = adopted or generations.start(self._base, self._recipe)
-        try:
-            await self._install(current)
-        except DataPlaneError:
-            if current is not adopted:
-                await current.end()
-            raise
+        if adopted is not None:
+            await self._install(adopted)
+        else:
+            await self._start()
         _log.info("envoy adopted" if adopted else "envoy started", pid=self.pids)
         return names
 
@@ -118,7 +115,7 @@ class Supervisor:
             await asyncio.sleep(delay)
             delay = min(delay * 2, LONGEST_BACK_OFF)
             try:
-                await self._install(generations.start(self._base, self._recipe))
+                await self._start()
             except DataPlaneError as error:
                 _log.error("envoy not started", reason=str(error))  # An expected failure, no bug.
 
@@ -153,10 +150,18 @@ class Supervisor:
         await _each(self._finish(one) for one in everyone)
         self._current, self._retiring = None, []
 
+    async def _start(self) -> None:
+        generation = generations.start(self._base, self._recipe)
+        try:
+            await self._install(generation)
+        except DataPlaneError:
+            await generation.end()
+            raise
+
     async def _install(self, generation: Generation) -> None:
-        self._current = generation
-        self._server = XdsServer(generation.control_socket, self._converse)
-        await self._server.start()
+        server = XdsServer(generation.control_socket, self._converse)
+        await server.start()
+        self._current, self._server = generation, server
 
     async def _abandon(self) -> None:
         server, self._server = self._server, None

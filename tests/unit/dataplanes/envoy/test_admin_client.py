@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from support.planes import short_directory
 
+from support.planes import short_directory
 from tidegate.dataplanes.envoy.admin_client import AdminClient
 from tidegate.errors import DataPlaneError
 
@@ -21,7 +21,7 @@ Handler = Callable[[web.Request], Awaitable[web.Response]]
 async def admin(handler: Handler) -> AsyncIterator[Path]:
     """A server on a socket that answers as Envoy might."""
     with short_directory() as directory:
-        runner = web.ServerRunner(web.Server(handler), shutdown_timeout=0)
+        runner = web.ServerRunner(web.Server(handler), shutdown_timeout=0.01)
         await runner.setup()
         await web.UnixSite(runner, str(directory / "admin.sock")).start()
         try:

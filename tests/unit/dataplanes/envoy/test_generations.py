@@ -8,9 +8,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
+
 from support.planes import short_directory
 from support.waiting import eventually
-
 from tidegate.dataplanes.envoy import binary, generations
 from tidegate.dataplanes.envoy.bootstrap import BootstrapOptions, bootstrap
 from tidegate.dataplanes.envoy.generations import Generation, Recipe
@@ -35,6 +35,10 @@ def recipe() -> Recipe:
         bootstrap=bootstrap(BootstrapOptions()),
         arguments=EnvoyOptions(concurrency=1).arguments(),
     )
+
+
+def names(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
 
 
 async def until_ready(generation: Generation) -> None:
@@ -63,7 +67,7 @@ async def test_started_generation_is_found_again(base: Path, recipe: Recipe) -> 
     await found.end()
     await started.admin.close()
     assert generations.survivors(base) == []
-    assert [path.name for path in base.iterdir()] == [generations.LOG_FILE]
+    assert names(base) == [generations.LOG_FILE]
 
 
 async def test_two_generations_side_by_side(base: Path, recipe: Recipe) -> None:
@@ -89,7 +93,7 @@ async def test_remains_of_the_dead_are_removed(base: Path, recipe: Recipe) -> No
     (base / "gen-8").mkdir()
     (base / "other").mkdir()
     assert generations.survivors(base) == []
-    assert sorted(path.name for path in base.iterdir()) == [generations.LOG_FILE, "other"]
+    assert names(base) == [generations.LOG_FILE, "other"]
 
 
 async def test_dead_envoy_does_not_answer(base: Path, recipe: Recipe) -> None:

@@ -11,10 +11,10 @@ from typing import cast
 
 import pytest
 from aiohttp import web
+
 from support.planes import short_directory
 from support.plans import listener_key, route_key
 from support.waiting import eventually
-
 from tidegate.dataplanes.envoy.admin_client import AdminClient
 from tidegate.dataplanes.envoy.generations import Generation
 from tidegate.dataplanes.envoy.meter import TrafficMeter
@@ -45,7 +45,7 @@ async def envoy(name: str = "1-1") -> AsyncIterator[CountingEnvoy]:
     """An Envoy that answers."""
     with short_directory() as directory:
         present = CountingEnvoy(name, directory / "admin.sock")
-        runner = web.ServerRunner(web.Server(present.answer), shutdown_timeout=0)
+        runner = web.ServerRunner(web.Server(present.answer), shutdown_timeout=0.01)
         await runner.setup()
         await web.UnixSite(runner, str(directory / "admin.sock")).start()
         try:

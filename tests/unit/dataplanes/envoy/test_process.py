@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import sys
 from pathlib import Path
 
 import msgspec
 import pytest
-from support.waiting import eventually
 
+from support.waiting import eventually
 from tidegate.dataplanes.envoy.process import Process, ProcessId, identify, launch
 from tidegate.errors import DataPlaneError
 
@@ -140,4 +139,4 @@ async def test_ended_child_is_not_identified(tmp_path: Path) -> None:
         return identify(process.pid) is None
 
     await eventually(gone, what="the child is no longer identified")
-    assert os.waitpid(process.pid, 0)[0] == process.pid
+    assert await process.wait() == "it ended with status 0"

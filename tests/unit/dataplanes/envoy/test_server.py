@@ -11,9 +11,9 @@ from typing import Any
 import grpc
 import pytest
 from envoy.service.discovery.v3 import discovery_pb2
+
 from support.planes import short_directory
 from support.waiting import eventually
-
 from tidegate.dataplanes.envoy.server import XdsServer
 from tidegate.errors import DataPlaneError
 
