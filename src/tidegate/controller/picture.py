@@ -7,7 +7,8 @@ from typing import Any
 
 from tidegate.admin.view import BackendView, Instance, ListenerView, Problem, State
 from tidegate.core.attachment import SERVING
-from tidegate.core.backends import BACKENDS, POOLS, Resolved, backend_key
+from tidegate.core.backends import BACKENDS, Resolved, backend_key
+from tidegate.core.compile import POOLS
 from tidegate.core.decision import Decision
 from tidegate.core.gateways import DECISIONS
 from tidegate.core.listeners import ListenerDecision

@@ -80,7 +80,8 @@ def _backend(view: View, key: BackendKey) -> Backend:
     return Resolved(PoolKey(target.namespace, target.name, key.port, transport))
 
 
-def _pool(view: View, key: PoolKey) -> Pool | None:
+def pool_of(view: View, key: PoolKey) -> Pool | None:
+    """The usable endpoints of a Service's port; None when the Service has no such port any more."""
     service = view.get(SERVICES, ObjectKey(CORE_GROUP, Service.KIND, key.namespace, key.service))
     port = _service_port(service, key)
     if port is None:
@@ -129,11 +130,5 @@ def _backend_keys(key: ObjectKey, route: Route) -> list[tuple[BackendKey, Object
     return [(backend_key(key, reference), key) for reference in route.spec.rules[0].backend_refs]
 
 
-def _pool_keys(key: BackendKey, backend: Backend) -> list[tuple[PoolKey, BackendKey]]:
-    return [(backend.pool, key)] if isinstance(backend, Resolved) else []
-
-
 REFERENCES: Index[BackendKey, ObjectKey] = Index("backend refs", ROUTES, _backend_keys)
 BACKENDS: Unit[BackendKey, Backend] = Unit("backends", REFERENCES, _backend)
-POOL_KEYS: Index[PoolKey, BackendKey] = Index("pool keys", BACKENDS, _pool_keys)
-POOLS: Unit[PoolKey, Pool] = Unit("pools", POOL_KEYS, _pool)

@@ -8,14 +8,14 @@ from collections.abc import Iterable
 import msgspec
 
 from tidegate.core.attachment import SERVING
-from tidegate.core.backends import BACKENDS, Resolved, backend_key
+from tidegate.core.backends import BACKENDS, Resolved, backend_key, pool_of
 from tidegate.core.gateways import LISTENERS
 from tidegate.core.incremental import Index, Unit, View
 from tidegate.core.listeners import ListenerDecision
 from tidegate.core.precedence import RankedClaim
 from tidegate.core.tables import ROUTES
-from tidegate.names import WILDCARD_ADDRESS, ListenerKey, SocketKey, TargetKey
-from tidegate.plan.types import Match, Socket, Target, WeightedBackend
+from tidegate.names import WILDCARD_ADDRESS, ListenerKey, PoolKey, SocketKey, TargetKey
+from tidegate.plan.types import Match, Pool, Socket, Target, WeightedBackend
 
 
 class PortKey(msgspec.Struct, frozen=True, order=True, cache_hash=True):
@@ -99,5 +99,12 @@ def _socket(view: View, key: SocketKey) -> Socket:
     return Socket(key=key, listener=holder, matches=matches, revision=hashlib.sha256(content).hexdigest()[:16])
 
 
+def _pool_keys(key: SocketKey, target: Target) -> list[tuple[PoolKey, SocketKey]]:
+    """Only pools that a target names are planned: those of routes that serve nothing would only make work."""
+    return [(backend.pool, key) for backend in target.backends if backend.pool is not None]
+
+
 TARGETS: Unit[SocketKey, Target] = Unit("targets", HOLDERS, _target)
+POOL_KEYS: Index[PoolKey, SocketKey] = Index("pools of targets", TARGETS, _pool_keys)
+POOLS: Unit[PoolKey, Pool] = Unit("pools", POOL_KEYS, pool_of)
 SOCKETS: Unit[SocketKey, Socket] = Unit("sockets", HOLDERS, _socket)

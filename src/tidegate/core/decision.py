@@ -12,8 +12,8 @@ import msgspec
 
 from tidegate.core import tables
 from tidegate.core.attachment import ATTACHED, ATTACHMENTS, PARENTS, SERVING, WON
-from tidegate.core.backends import BACKENDS, POOL_KEYS, POOLS, REFERENCES
-from tidegate.core.compile import CLAIMS, GRANTS, HOLDERS, SOCKETS, TARGETS
+from tidegate.core.backends import BACKENDS, REFERENCES
+from tidegate.core.compile import CLAIMS, GRANTS, HOLDERS, POOL_KEYS, POOLS, SOCKETS, TARGETS
 from tidegate.core.config import CoreConfig
 from tidegate.core.gateways import DECISIONS, LISTENER_DECISIONS, LISTENERS, LISTENERS_AT, LISTENERS_OF, STANDING
 from tidegate.core.incremental import Fault, Graph, Node, Update
@@ -54,12 +54,12 @@ NODES: tuple[Node, ...] = (
     WON,
     REFERENCES,
     BACKENDS,
-    POOL_KEYS,
-    POOLS,
     CLAIMS,
     GRANTS,
     HOLDERS,
     TARGETS,
+    POOL_KEYS,
+    POOLS,
     SOCKETS,
     LISTENER_VERDICTS,
     *STATUSES,
