@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import resource
 from collections.abc import Generator, Iterator
 
 import pytest
+from hypothesis import settings
 
 from support.instances import Instances
 from support.ports import Ports
 
 INSTANCES = pytest.StashKey[Instances]()
 WANTED_FILES = 16_384
+
+# The same examples in every run. HYPOTHESIS_PROFILE=explore looks for new ones.
+settings.register_profile("repeatable", derandomize=True, deadline=None, print_blob=True)
+settings.register_profile("explore", deadline=None, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
 def pytest_configure() -> None:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from support.backends import Backend
 from support.clients import ask_many, who_serves
 from support.envoys import serving_envoy
+from support.planes import serving, short_directory
 from support.plans import forward, pool
 from support.ports import Ports
 from support.strangers import stranger
+from tidegate.dataplanes.envoy import binary
+from tidegate.dataplanes.envoy.options import EnvoyOptions
+from tidegate.dataplanes.envoy.plane import EnvoyDataPlane
 from tidegate.plan.outcome import Failed, FailureReason, Live
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows who shares a port")
@@ -79,11 +85,32 @@ async def test_address_of_another_host(ports: Ports) -> None:
         await envoy.until(port, Live)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may open every port")
-async def test_low_port_without_permission() -> None:
-    """A port below 1024 that this user may not open says how to allow it."""
-    async with serving_envoy() as envoy:
-        envoy.apply(forward(1, (None, 1)))
-        failed = await envoy.until(1, Failed)
-        assert failed.reason is FailureReason.PORT_UNAVAILABLE
-        assert "ip_unprivileged_port_start" in failed.message
+@pytest.fixture
+def humble_envoy(tmp_path: Path) -> Path:
+    """An Envoy that may not open ports below 1024, also when the tests run as root."""
+    start = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+    if not start.exists() or int(start.read_text()) < 1024:
+        pytest.skip("every user may open ports below 1024 here")
+    program = binary.find(None).path
+    if os.geteuid() != 0:
+        return program
+    setpriv = shutil.which("setpriv")
+    if setpriv is None:
+        pytest.skip("root may open every port, and there is no setpriv to take that away")
+    wrapper = tmp_path / "envoy"
+    wrapper.write_text(f'#!/bin/sh\nexec {setpriv} --bounding-set=-net_bind_service {program} "$@"\n')
+    wrapper.chmod(0o700)
+    return wrapper
+
+
+async def test_low_port_without_permission(humble_envoy: Path, ports: Ports) -> None:
+    """A port below 1024 that this user may not open says how to allow it; others serve."""
+    port = ports.reserve()
+    with short_directory() as directory:
+        plane = EnvoyDataPlane(directory=directory, envoy=humble_envoy, options=EnvoyOptions(concurrency=1))
+        async with serving(plane) as envoy:
+            envoy.apply(forward(1, (None, 1)), forward(port, (None, 1)))
+            failed = await envoy.until(1, Failed)
+            assert failed.reason is FailureReason.PORT_UNAVAILABLE
+            assert "ip_unprivileged_port_start=1" in failed.message
+            await envoy.until(port, Live)

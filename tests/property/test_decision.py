@@ -16,7 +16,7 @@ from tidegate.model.kinds import Resource, key_of
 from tidegate.model.meta import Condition
 from tidegate.model.routes import TCPRoute
 from tidegate.model.status import GatewayClassStatus, GatewayStatus, RouteStatus
-from tidegate.names import ObjectKey, SocketKey, TargetKey
+from tidegate.names import ObjectKey, PoolKey, SocketKey, TargetKey
 from tidegate.plan.outcome import AddressReport, Failed, FailureReason, Live, Outcome, Pending
 from tidegate.plan.types import PlanKey, PlanValue, Pool, Socket, Target
 
@@ -155,7 +155,14 @@ def related(resource: Resource, value: PlanValue | None, plan: Mapping[PlanKey, 
             socket = plan[value.key.socket]
             return isinstance(socket, Socket) and (_of_gateway(resource, socket) or _of_target(resource, value))
         case Pool(key=key):
-            return _of_service(resource, key.namespace, key.service)
+            users = [one for one in plan.values() if isinstance(one, Target) and _names(one, key)]
+            return _of_service(resource, key.namespace, key.service) or any(
+                related(resource, one, plan) for one in users
+            )
+
+
+def _names(target: Target, pool: PoolKey) -> bool:
+    return any(backend.pool == pool for backend in target.backends)
 
 
 def _of_gateway(resource: Resource, socket: Socket) -> bool:
