@@ -63,6 +63,7 @@ class TrafficMeter:
         self._next_look = 0.0
         self._duration = 0.0
         self._changed = False
+        self._final = False
 
     async def load(self) -> None:
         """Go on from what an earlier controller wrote down, except for Envoys that ended since."""
@@ -82,8 +83,9 @@ class TrafficMeter:
             await self._wait(PERIOD_SECONDS)
             if loop.time() >= self._next_look:
                 await self.look()
-            if loop.time() >= save_due:
+            if loop.time() >= save_due or self._final:
                 save_due = loop.time() + SAVE_SECONDS
+                self._final = False
                 await self.save()
 
     def look_soon(self) -> None:
@@ -115,6 +117,9 @@ class TrafficMeter:
         """An Envoy has ended."""
         self._ledger.retire(generation.name)
         self._changed = True
+        # Nobody can count these connections again: what is known of them is written down at once.
+        self._final = True
+        self._wanted.set()
 
     async def traffic(self) -> Sequence[Traffic]:
         """The counters now, or those of the last look when that was a moment ago."""

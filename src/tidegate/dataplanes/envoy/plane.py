@@ -82,7 +82,7 @@ class EnvoyDataPlane:
         self._adopted: set[str] = set()
         self._applied = False
         self._supervisor: Supervisor | None = None
-        self._ports = PortWatch(self._own_pids, self._ports_checked)
+        self._ports = PortWatch(self._own_pids, self._ports_checked, steady=self._steady)
         self._meter = TrafficMeter(
             directory / TRAFFIC_FILE,
             generations=self._generations,
@@ -212,6 +212,9 @@ class EnvoyDataPlane:
 
     def _generations(self) -> list[Generation]:
         return self._supervisor.generations() if self._supervisor is not None else []
+
+    def _steady(self) -> bool:
+        return self._supervisor is not None and self._supervisor.steady
 
     def _own_pids(self) -> Collection[int]:
         return self._supervisor.pids if self._supervisor is not None else ()

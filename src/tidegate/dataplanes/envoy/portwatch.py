@@ -24,19 +24,25 @@ OnChecked = Callable[[Collection[SocketKey], Mapping[SocketKey, str]], None]
 
 
 class PortWatch:
-    """Looks at new sockets at once, at all of them every ``period`` seconds, at held ones every ``held_period``."""
+    """Looks at new sockets at once, at all of them every ``period`` seconds, at held ones every ``held_period``.
+
+    ``steady`` says whether all our processes are alive: the sockets of one that is just ending look like a
+    stranger's, so what is seen then does not count and is looked at again.
+    """
 
     def __init__(
         self,
         own_pids: Callable[[], Collection[int]],
         on_checked: OnChecked,
         *,
+        steady: Callable[[], bool] = lambda: True,
         period: float = PERIOD_SECONDS,
         held_period: float = HELD_PERIOD_SECONDS,
     ) -> None:
         self._period = period
         self._held_period = held_period
         self._own_pids = own_pids
+        self._steady = steady
         self._on_checked = on_checked
         self._known: set[SocketKey] = set()
         self._new: set[SocketKey] = set()
@@ -70,6 +76,9 @@ class PortWatch:
                 if not keys:
                     continue
             holders = await asyncio.to_thread(_holders, frozenset(keys), frozenset(self._own_pids()))
+            if holders and not self._steady():
+                self._held |= keys & self._known
+                continue
             self._held = (self._held - keys | holders.keys()) & self._known
             self._on_checked(keys, holders)
 

@@ -72,6 +72,11 @@ class Supervisor:
         return [*self._retiring, *([self._current] if self._current is not None else [])]
 
     @property
+    def steady(self) -> bool:
+        """Whether there is a current process, and every process of ours is alive."""
+        return self._current is not None and all(one.process.alive for one in self._all())
+
+    @property
     def waits_for_replacement(self) -> bool:
         """Whether an older generation still accepts connections until the current one can."""
         return any(not one.draining for one in self._retiring)
