@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
+import gc
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -109,6 +110,9 @@ async def run(
     Raises SettingsError, SourceError, InstanceError and DataPlaneError when it cannot start.
     """
     listing.require(settings.paths)
+    # What a gateway keeps is many small values for good: looking through them again and again for garbage
+    # costs more than all decisions together.
+    gc.set_threshold(50_000, 20, 100)
     with claim(settings.name, settings.state_dir) as directory:
         ages = Ages(directory.path / "objects.jsonl")
         source = _source(settings, ages, watch=settings.watch)

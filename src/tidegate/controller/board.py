@@ -7,6 +7,7 @@ one status; after that it is published as it is.
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from collections.abc import Mapping
 
 from tidegate.core.statuses import Verdict
@@ -23,12 +24,13 @@ class StatusBoard:
 
     def __init__(self) -> None:
         self.statuses: dict[ObjectKey, Status] = {}
+        # In the order of their deadlines: every verdict waits equally long, and keeps its place when it changes.
         self._waiting: dict[ObjectKey, tuple[float, Verdict]] = {}
 
     @property
     def next_deadline(self) -> float | None:
         """The monotonic time at which the first waiting verdict is due, or None."""
-        return min((deadline for deadline, _ in self._waiting.values()), default=None)
+        return next((deadline for deadline, _ in self._waiting.values()), None)
 
     def take(
         self, verdicts: Mapping[ObjectKey, Verdict | None], *, monotonic: float, now: dt.datetime
@@ -36,18 +38,22 @@ class StatusBoard:
         """Take new verdicts; returns the statuses that are new now (None: withdrawn)."""
         published: dict[ObjectKey, Status | None] = {}
         for key, verdict in verdicts.items():
-            held = self._waiting.pop(key, None)
-            if verdict is None:
-                if self.statuses.pop(key, None) is not None:
-                    published[key] = None
-            elif verdict.waiting:
-                deadline = held[0] if held is not None else monotonic + OUTCOME_PATIENCE_S
+            if verdict is not None and verdict.waiting:
+                deadline, _ = self._waiting.get(key, (monotonic + OUTCOME_PATIENCE_S, verdict))
                 self._waiting[key] = (deadline, verdict)
-            else:
+                continue
+            self._waiting.pop(key, None)
+            if verdict is not None:
                 self._publish(key, verdict, now, published)
-        for key in [key for key, (deadline, _) in self._waiting.items() if deadline <= monotonic]:
+            elif self.statuses.pop(key, None) is not None:
+                published[key] = None
+        for key in self._due(monotonic):
             self._publish(key, self._waiting.pop(key)[1], now, published)
         return published
+
+    def _due(self, monotonic: float) -> list[ObjectKey]:
+        waiting = itertools.takewhile(lambda item: item[1][0] <= monotonic, self._waiting.items())
+        return [key for key, _ in waiting]
 
     def _publish(
         self, key: ObjectKey, verdict: Verdict, now: dt.datetime, published: dict[ObjectKey, Status | None]

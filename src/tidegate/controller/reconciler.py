@@ -27,6 +27,9 @@ from tidegate.telemetry.metrics import Metrics
 
 _BACKLOG = 1024
 
+HOLD_OFF_S = 0.003
+"""How long outcomes wait for further ones, in seconds: a data plane confirms a large change bit by bit."""
+
 Published = Callable[[Mapping[ObjectKey, Status | None]], None]
 
 
@@ -90,6 +93,8 @@ class Reconciler:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 items.append(await self._inbox.get())
+        if items and not isinstance(items[0], Batch) and self._inbox.empty():
+            await asyncio.sleep(HOLD_OFF_S)
         while not self._inbox.empty():
             items.append(self._inbox.get_nowait())
         return items

@@ -52,6 +52,9 @@ class Unit(Generic[K, V]):
     compute: Callable[[View, K], V | None]
 
 
+_Place = tuple[int, Hashable]
+"""A key of a node, by the node's position."""
+
 Node = Table[Any, Any] | Unit[Any, Any] | Index[Any, Any]
 
 
@@ -78,12 +81,14 @@ class Update:
 
 @dataclass
 class _State:
-    """What the graph keeps for one node. ``readers``: who read a key, by node position and key."""
+    """What the graph keeps for one node. ``readers``: who read a key; most keys have one reader, and a set for
+    each of those would be most of a graph's memory.
+    """
 
     position: int
     values: dict[Hashable, Any] = field(default_factory=dict)
-    readers: dict[Hashable, set[tuple[int, Hashable]]] = field(default_factory=dict)
-    reads: dict[Hashable, set[tuple[int, Hashable]]] = field(default_factory=dict)
+    readers: dict[Hashable, _Place | set[_Place]] = field(default_factory=dict)
+    reads: dict[Hashable, tuple[_Place, ...]] = field(default_factory=dict)
     dirty: dict[Hashable, None] = field(default_factory=dict)
     counts: dict[tuple[Hashable, Any], int] = field(default_factory=dict)
     followers: list[Node] = field(default_factory=list)
@@ -97,7 +102,7 @@ class View:
     def __init__(self, states: Mapping[Node, _State], config: Any) -> None:
         self._states = states
         self._position = 0
-        self._reads: set[tuple[int, Hashable]] = set()
+        self._reads: set[_Place] = set()
         self.config = config
 
     def get(self, node: Table[K, V] | Unit[K, V], key: K) -> V | None:
@@ -109,7 +114,7 @@ class View:
         found: Sequence[E] = self._read(index, key).values.get(key, ())
         return found
 
-    def begin(self, position: int) -> set[tuple[int, Hashable]]:
+    def begin(self, position: int) -> set[_Place]:
         """Start recording for a node: only what stands before ``position`` may be read. Graph only."""
         self._position, self._reads = position, set()
         return self._reads
@@ -212,20 +217,18 @@ class Graph:
                 state.values[key] = new
         return changed
 
-    def _record(self, state: _State, key: Hashable, reads: set[tuple[int, Hashable]]) -> None:
-        before = state.reads.get(key, set())
-        if before == reads:
+    def _record(self, state: _State, key: Hashable, reads: set[_Place]) -> None:
+        before = state.reads.get(key, ())
+        if len(before) == len(reads) and all(place in reads for place in before):
             return
         reader = (state.position, key)
-        for position, read in before - reads:
-            readers = self._states[self._nodes[position]].readers
-            readers[read].discard(reader)
-            if not readers[read]:
-                del readers[read]
-        for position, read in reads - before:
-            self._states[self._nodes[position]].readers.setdefault(read, set()).add(reader)
+        for position, read in before:
+            if (position, read) not in reads:
+                _leave(self._states[self._nodes[position]].readers, read, reader)
+        for position, read in reads.difference(before):
+            _join(self._states[self._nodes[position]].readers, read, reader)
         if reads:
-            state.reads[key] = reads
+            state.reads[key] = tuple(reads)
         else:
             state.reads.pop(key, None)
 
@@ -271,5 +274,22 @@ class Graph:
             for key, old in changed.items():
                 dirty[key] = old
         for key in changed:
-            for position, reader in state.readers.get(key, ()):
+            readers = state.readers.get(key, ())
+            for position, reader in readers if isinstance(readers, set) else (readers,) if readers else ():
                 self._states[self._nodes[position]].dirty.setdefault(reader, None)
+
+
+def _join(readers: dict[Hashable, _Place | set[_Place]], read: Hashable, reader: _Place) -> None:
+    present = readers.setdefault(read, reader)
+    if isinstance(present, set):
+        present.add(reader)
+    elif present != reader:
+        readers[read] = {present, reader}
+
+
+def _leave(readers: dict[Hashable, _Place | set[_Place]], read: Hashable, reader: _Place) -> None:
+    present = readers[read]
+    if isinstance(present, set):
+        present.discard(reader)
+    if present == reader or not present:
+        del readers[read]

@@ -74,7 +74,7 @@ class Supervisor:
     @property
     def steady(self) -> bool:
         """Whether there is a current process, and every process of ours is alive."""
-        return self._current is not None and all(one.process.alive for one in self._all())
+        return self._current is not None and all(one.process.alive for one in self.generations())
 
     @property
     def waits_for_replacement(self) -> bool:

@@ -83,15 +83,14 @@ async def test_holder_is_found_and_forgotten(ports: Ports) -> None:
 
 async def test_what_is_seen_while_a_process_of_ours_ends_does_not_count(ports: Ports) -> None:
     """The sockets of a process that is just ending look like a stranger's: they are looked at again."""
-    looks, steady = Looks(), asyncio.Event()
-    port = ports.reserve()
-    watch = PortWatch(lambda: [], looks.take, steady=steady.is_set, period=0.1, held_period=0.05)
+    looks, port = Looks(), ports.reserve()
+    steady = [True, False]
+    watch = PortWatch(lambda: [], looks.take, steady=lambda: not steady or steady.pop(), period=5.0, held_period=0.05)
     with stranger(port):
         async with asyncio.TaskGroup() as group:
             task = group.create_task(watch.run())
             watch.add([socket_key(port)])
-            watch.add([])
-            steady.set()
             await looks.until(held=True)
             task.cancel()
-    assert looks.checked[-1] == {socket_key(port)}
+    assert steady == []
+    assert looks.checked == [{socket_key(port)}]
