@@ -32,10 +32,11 @@ from tidegate.core.tables import OUTCOMES
 from tidegate.dataplanes.base import DataPlane
 from tidegate.dataplanes.envoy.features import FEATURES as ENVOY_FEATURES
 from tidegate.dataplanes.envoy.hostaddresses import host_addresses
-from tidegate.errors import TidegateError
+from tidegate.errors import SettingsError, TidegateError
 from tidegate.instance import InstanceDirectory, claim
 from tidegate.model.diagnostics import Diagnostic, Location
 from tidegate.model.meta import Condition
+from tidegate.model.routes import ParentReference
 from tidegate.model.status import GatewayStatus, RouteStatus, Status
 from tidegate.names import ObjectKey
 from tidegate.plan.features import Features
@@ -85,7 +86,7 @@ def check(settings: CheckSettings) -> CheckResult:
     decision = Decision(_config(settings))
     for change in loaded.as_batch().changes:
         decision.set_object(change.key, change.resource)
-    statuses = settle(decision, host_addresses())
+    statuses = settle(decision, host_addresses(), this_host=True)
     instance = Instance(
         name="check",
         version=__version__,
@@ -110,6 +111,7 @@ async def run(
     Raises SettingsError, SourceError, InstanceError and DataPlaneError when it cannot start.
     """
     listing.require(settings.paths)
+    _require_writable(settings.access_log)
     # What a gateway keeps is many small values for good: looking through them again and again for garbage
     # costs more than all decisions together.
     gc.set_threshold(50_000, 20, 100)
@@ -320,7 +322,7 @@ def _problems(status: Status) -> Sequence[tuple[str, Condition]]:
             places.append(("", status.conditions))
             places.extend((f"listener {one.name}", one.conditions) for one in status.listeners)
         case RouteStatus():
-            places.extend((f"parent {one.parent_ref.name}", one.conditions) for one in status.parents)
+            places.extend((f"parent {_parent(one.parent_ref)}", one.conditions) for one in status.parents)
         case _:
             places.append(("", status.conditions))
     bad = (ConditionType.PARTIALLY_INVALID, ConditionType.CONFLICTED)
@@ -330,6 +332,24 @@ def _problems(status: Status) -> Sequence[tuple[str, Condition]]:
         for condition in conditions
         if (condition.status != "True") != (condition.type in bad)
     ]
+
+
+def _parent(reference: ParentReference) -> str:
+    """A parentRef as people tell it from others: Gateway, listener name, port."""
+    section = f"/{reference.section_name}" if reference.section_name else ""
+    return f"{reference.name}{section}{f':{reference.port}' if reference.port else ''}"
+
+
+def _require_writable(access_log: AccessLog) -> None:
+    """Envoy rejects every listener whose access log it cannot open, so that is found out before."""
+    if access_log.path is None:
+        return
+    try:
+        with access_log.path.open("ab"):
+            pass
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise SettingsError(f"--access-log {access_log.path}: cannot be written: {why}; choose another path") from error
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

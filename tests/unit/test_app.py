@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from support.resources import gateway_key
 from tidegate import app
 from tidegate.errors import SettingsError, SourceError
 from tidegate.names import ObjectKey
-from tidegate.settings import CheckSettings
+from tidegate.settings import AccessLog, AccessLogFormat, CheckSettings, RunSettings
 
 
 def check(path: Path, *backends: str, controller_name: str | None = None) -> app.CheckResult:
@@ -71,3 +72,14 @@ def test_unusable_flags_and_paths_are_said_before_anything_happens(example: Path
 def test_every_data_plane_has_features() -> None:
     """The table of data planes says what each can do."""
     assert {name: features.name for name, features in app.PLANES.items()} == {"envoy": "envoy"}
+
+
+async def test_an_access_log_that_cannot_be_written_is_said_before_anything_happens(
+    example: Path, tmp_path: Path
+) -> None:
+    """Otherwise Envoy would reject every listener."""
+    log = AccessLog(AccessLogFormat.JSON, tmp_path / "nowhere" / "x.log")
+    settings = RunSettings(paths=(str(example),), state_dir=tmp_path / "state", access_log=log)
+    with pytest.raises(SettingsError, match="--access-log"):
+        await app.run(settings, stop=asyncio.Event(), reread=asyncio.Event())
+    assert not (tmp_path / "state").exists()

@@ -16,7 +16,7 @@ from tidegate.controller.board import StatusBoard
 from tidegate.core.compile import SOCKETS
 from tidegate.core.decision import Decision, DecisionChange
 from tidegate.dataplanes.base import DataPlane
-from tidegate.model.diagnostics import Diagnostic
+from tidegate.model.diagnostics import Diagnostic, Severity
 from tidegate.model.status import Status
 from tidegate.names import ObjectKey, SocketKey
 from tidegate.plan.outcome import Live, Report, SocketReport
@@ -155,11 +155,14 @@ class Reconciler:
             )  # fmt: skip
 
     def _tell(self, diagnostics: Sequence[Diagnostic]) -> None:
-        """Log what is new about the input."""
-        known = set(map(str, self.diagnostics))
-        for diagnostic in diagnostics:
-            if str(diagnostic) not in known:
-                self._log.log(_LEVELS[diagnostic.severity.value], "input", problem=str(diagnostic))
+        """Log what is new about the input, and which of its errors are over."""
+        before, now = ({str(one): one for one in ones} for ones in (self.diagnostics, diagnostics))
+        for text, diagnostic in now.items():
+            if text not in before:
+                self._log.log(_LEVELS[diagnostic.severity], "input", problem=text)
+        for text, diagnostic in before.items():
+            if text not in now and diagnostic.severity is Severity.ERROR:
+                self._log.info("input problem is over", problem=text)
 
 
-_LEVELS = {"error": 40, "warning": 30, "note": 20}
+_LEVELS = {Severity.ERROR: 40, Severity.WARNING: 30, Severity.NOTE: 20}

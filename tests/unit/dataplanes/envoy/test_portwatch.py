@@ -85,7 +85,7 @@ async def test_what_is_seen_while_a_process_of_ours_ends_does_not_count(ports: P
     """The sockets of a process that is just ending look like a stranger's: they are looked at again."""
     looks, port = Looks(), ports.reserve()
     steady = [True, False]
-    watch = PortWatch(lambda: [], looks.take, steady=lambda: not steady or steady.pop(), period=5.0, held_period=0.05)
+    watch = PortWatch(list, looks.take, steady=lambda: not steady or steady.pop(), period=5.0, held_period=0.05)
     with stranger(port):
         async with asyncio.TaskGroup() as group:
             task = group.create_task(watch.run())
