@@ -117,8 +117,10 @@ def read_chunk(file: str, text: str) -> Chunk:
         return chunk
     reading = _Reading(chunk)
     for document in parsed:
+        # What stays is where the text is, to find lines again; the parsed tree would double the memory.
+        place = msgspec.structs.replace(document, value=None)
         for item in items(document.value):
-            reading.item(document, item.keys, item.value)
+            reading.item(place, item.keys, item.value)
     chunk.entries = tuple(reading.entries)
     chunk.remarks = tuple(reading.remarks)
     chunk.unknown = tuple(reading.unknown)
