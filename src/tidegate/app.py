@@ -117,7 +117,7 @@ async def run(
     gc.set_threshold(50_000, 20, 100)
     with claim(settings.name, settings.state_dir) as directory:
         ages = Ages(directory.path / "objects.jsonl")
-        source = _source(settings, ages, watch=settings.watch)
+        source = _source(settings, ages, watch=settings.watch, keep=directory.path / "inputs")
         running = _Running(settings, directory, source, observer)
         try:
             await running.serve(stop, reread)
@@ -125,9 +125,9 @@ async def run(
             ages.save()
 
 
-def _source(settings: InputSettings, ages: Ages, *, watch: bool) -> StandaloneSource:
+def _source(settings: InputSettings, ages: Ages, *, watch: bool, keep: Path | None = None) -> StandaloneSource:
     return StandaloneSource(
-        settings.paths, backends=parse_backends(settings.backends), dns=settings.dns, ages=ages, watch=watch
+        settings.paths, backends=parse_backends(settings.backends), dns=settings.dns, ages=ages, watch=watch, keep=keep
     )
 
 

@@ -18,15 +18,29 @@ BLOCK = bytes(range(256)) * 1024
 CROWD = 3000
 FILES_NEEDED = 3 * CROWD
 
+SOCKET_TABLE = Path("/proc/net/tcp")
+ESTABLISHED = "01"
+KEEPALIVE_TIMER = "02"
 
-async def serve(tidegate: Instances, manifest: Path, port: int, app: Backend) -> Instance:
-    """An instance that forwards a port to one backend, ready."""
+
+def socket_timers() -> dict[tuple[int, int], str]:
+    """The kind of timer that runs on each established TCP socket, by local and remote port."""
+    rows = [line.split() for name in ("tcp", "tcp6") for line in SOCKET_TABLE.with_name(name).read_text().splitlines()]
+    return {
+        (int(row[1].rpartition(":")[2], 16), int(row[2].rpartition(":")[2], 16)): row[5].partition(":")[0]
+        for row in rows
+        if row[3] == ESTABLISHED
+    }
+
+
+async def serve(tidegate: Instances, manifest: Path, port: int, app: Backend, *, under: str = ":") -> Instance:
+    """An instance that forwards a port to one backend, ready; ``under`` lowers its limits."""
     write(
         manifest,
         gateway("edge", [listener("tcp", port)]),
         tcproute("app", [parent("edge")], [backend("app")]),
     )
-    instance = tidegate.start(manifest, "--backend", f"app:6000={app.address}")
+    instance = tidegate.start(manifest, "--backend", f"app:6000={app.address}", under=under)
     await instance.wait_ready()
     return instance
 
@@ -120,3 +134,41 @@ async def test_three_thousand_connections_at_once(tidegate: Instances, ports: Po
             assert people.backends == {"app": CROWD}
             assert app.active == CROWD
             await instance.wait(lambda state: state.listeners[0].active == CROWD, what="all are counted")
+
+
+async def test_soft_limit_of_open_files_is_raised(tidegate: Instances, ports: Ports, tmp_path: Path) -> None:
+    """A login's usual soft limit does not bound the connections: 200 are open where 100 files were permitted."""
+    port = ports.reserve()
+    async with Backend("app") as app:
+        await serve(tidegate, tmp_path / "gateway.yaml", port, app, under="ulimit -S -n 100")
+        async with crowd(port, 200) as people:
+            await people.check()
+            assert not people.broken
+            assert people.backends == {"app": 200}
+
+
+async def test_low_hard_limit_of_open_files_is_said_at_start(tidegate: Instances, ports: Ports, tmp_path: Path) -> None:
+    """Where few files are permitted, the instance says how many connections that is enough for."""
+    async with Backend("app") as app:
+        instance = await serve(
+            tidegate, tmp_path / "gateway.yaml", ports.reserve(), app, under="ulimit -S -n 2000; ulimit -H -n 2000"
+        )
+        state = await instance.state()
+    assert state is not None
+    assert "2000 files" in state.instance.message
+    assert "2000 files" in instance.text()
+
+
+@pytest.mark.skipif(not SOCKET_TABLE.exists(), reason="needs the kernel's table of sockets (Linux)")
+async def test_keepalive_is_on_for_both_sides(tidegate: Instances, ports: Ports, tmp_path: Path) -> None:
+    """Envoy's sockets to the client and to the backend have a keepalive timer running."""
+    port = ports.reserve()
+    async with Backend("app") as app:
+        await serve(tidegate, tmp_path / "gateway.yaml", port, app)
+        async with connection(port) as conversation:
+            await conversation.line()
+            client_port = conversation.socket.getsockname()[1]
+            timers = socket_timers()
+            assert timers[port, client_port] == KEEPALIVE_TIMER
+            (upstream,) = (timer for (_, remote), timer in timers.items() if remote == app.port)
+            assert upstream == KEEPALIVE_TIMER

@@ -157,32 +157,33 @@ class Instances:
         self,
         *arguments: str | Path,
         state_dir: Path | None = None,
-        environment: Mapping[str, str] | None = None,
+        under: str = ":",
     ) -> Instance:
-        """Start `tidegate run` with these arguments. The same ``state_dir`` makes it a successor."""
+        """Start `tidegate run` with these arguments. The same ``state_dir`` makes it a successor.
+
+        ``under`` is a shell command that comes before it, such as one that lowers limits.
+        """
         directory = state_dir or self._home / f"s{len(self._commands)}"
-        process, log = self._launch("run", *arguments, "--state-dir", directory, environment=environment)
+        process, log = self._launch("run", *arguments, "--state-dir", directory, under=under)
         instance = Instance(process, log, directory)
         self._commands.append(instance)
         return instance
 
     def launch(self, *arguments: str | Path) -> Command:
         """Start another command of tidegate that runs until it is told to end."""
-        command = Command(*self._launch(*arguments, environment=None))
+        command = Command(*self._launch(*arguments, under=":"))
         self._commands.append(command)
         return command
 
-    def _launch(
-        self, *arguments: str | Path, environment: Mapping[str, str] | None
-    ) -> tuple[subprocess.Popen[bytes], Path]:
+    def _launch(self, *arguments: str | Path, under: str) -> tuple[subprocess.Popen[bytes], Path]:
         log = self._home / f"command{len(self._commands)}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [COMMAND, *map(str, arguments)],
+                ["/bin/sh", "-c", f'{under}; exec "$@"', "sh", COMMAND, *map(str, arguments)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env=self.environment(environment),
+                env=self.environment(),
                 start_new_session=True,
             )
         return process, log
@@ -195,7 +196,7 @@ class Instances:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=self.environment(None),
+            env=self.environment(),
         )
         try:
             async with asyncio.timeout(within):
@@ -207,11 +208,11 @@ class Instances:
         assert process.returncode is not None
         return Finished(status=process.returncode, output=output.decode(), errors=errors.decode())
 
-    def environment(self, more: Mapping[str, str] | None) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
         """The environment of the commands: what they leave in default places lies in the test's own one."""
         home = str(self._home)
         ours = {"XDG_RUNTIME_DIR": home, "TMPDIR": home, "NO_COLOR": "1", "COLUMNS": "200", "PYTHONUNBUFFERED": "1"}
-        return {**os.environ, **ours, **(more or {})}
+        return {**os.environ, **ours}
 
     def report(self) -> list[tuple[str, str]]:
         """What the instances and their Envoys wrote, newest part, under titles."""

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 import tempfile
@@ -25,6 +26,9 @@ NOT_ACCEPTED = 1
 UNUSABLE = 2
 BUG = 70
 INTERRUPTED = 130
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""A full disk, or a terminal or disk that is gone: nothing that tidegate could do better."""
 
 DEBUG_VARIABLE = "TIDEGATE_DEBUG"
 
@@ -53,8 +57,9 @@ def report(error: BaseException) -> int:
         traceback.print_exception(error)
     if all(isinstance(leaf, KeyboardInterrupt) for leaf in leaves):
         return INTERRUPTED
-    bugs = [leaf for leaf in leaves if not isinstance(leaf, TidegateError | KeyboardInterrupt)]
-    for text in dict.fromkeys(str(leaf) for leaf in leaves if isinstance(leaf, TidegateError)):
+    texts = {leaf: _for_people(leaf) for leaf in leaves}
+    bugs = [leaf for leaf, text in texts.items() if text is None and not isinstance(leaf, KeyboardInterrupt)]
+    for text in dict.fromkeys(text for text in texts.values() if text is not None):
         say(text)
     if not bugs:
         return UNUSABLE
@@ -92,6 +97,21 @@ def _write_details(error: BaseException) -> str:
             return f"the file {details.name}"
     except OSError:
         return f"what {DEBUG_VARIABLE}=1 prints"
+
+
+def _for_people(error: BaseException) -> str | None:
+    """The text of an error that is no bug; None for all others."""
+    if isinstance(error, TidegateError):
+        return str(error)
+    if not isinstance(error, OSError) or error.errno not in _NO_ROOM:
+        return None
+    # Only streams, which are standard output and error here, fail without a name.
+    place = error.filename or "the output"
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _silence_stdout()
+    return f"cannot write to {place}: {error.strerror}"
 
 
 def _silence_stdout() -> None:

@@ -21,7 +21,7 @@ from tidegate.model.kinds import KINDS, Kind
 
 HELP = """Show objects of a running instance with their status, as kubectl does.
 
-Kinds are plural, singular or short names, several with commas.
+Kinds are plural, singular or short names, several with commas. KIND/NAME is one object.
 
 Examples:
 
@@ -29,6 +29,7 @@ Examples:
   tidegate get gateways
   tidegate get tcproutes -A -o wide
   tidegate get gtw my-tcp-gateway -o yaml
+  tidegate get tcproute/tcp-app-1
   tidegate get gateways,tcproutes,services
 """
 
@@ -57,7 +58,9 @@ def complete_kind(incomplete: str) -> list[str]:
 
 
 def get(
-    kinds: Annotated[str, typer.Argument(metavar="KIND,...", autocompletion=complete_kind, help="What to show.")],
+    kinds: Annotated[
+        str, typer.Argument(metavar="KIND[,...]|KIND/NAME", autocompletion=complete_kind, help="What to show.")
+    ],
     names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Only these.")] = None,
     *,
     namespace: Annotated[
@@ -70,9 +73,10 @@ def get(
     admin: options.Admin = None,
 ) -> None:
     """Print objects of a running instance."""
+    wanted, chosen = parse_target(kinds, tuple(names or ()))
     query = Query(
-        kinds=parse_kinds(kinds),
-        names=tuple(names or ()),
+        kinds=wanted,
+        names=chosen,
         namespace=None if all_namespaces else namespace,
         output=output,
     )
@@ -83,6 +87,22 @@ def get(
         say(text)
     if result.missing and query.names:
         raise typer.Exit(NOT_ACCEPTED)
+
+
+def parse_target(text: str, names: tuple[str, ...]) -> tuple[tuple[Kind, ...], tuple[str, ...]]:
+    """Kinds and names of ``KIND,...`` with names, or of ``KIND/NAME`` words of one kind, as kubectl takes them.
+
+    Raises SettingsError for a mixture.
+    """
+    if "/" not in text:
+        return parse_kinds(text), names
+    pairs = [word.partition("/") for word in (text, *names)]
+    if not all(kind and name and "/" not in name for kind, _, name in pairs):
+        raise SettingsError(f"{' '.join((text, *names))}: expected KIND NAME, or KIND/NAME")
+    kinds = parse_kinds(",".join(kind for kind, _, _ in pairs))
+    if len(kinds) > 1:
+        raise SettingsError(f"{' '.join((text, *names))}: expected KIND/NAME of one kind only")
+    return kinds, tuple(dict.fromkeys(name for _, _, name in pairs))
 
 
 def parse_kinds(text: str) -> tuple[Kind, ...]:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from tidegate.cli.output import Format
+from tidegate.errors import SettingsError
 
 
 class LogFormat(enum.Enum):
@@ -16,6 +17,15 @@ class LogFormat(enum.Enum):
 
     CONSOLE = "console"
     JSON = "json"
+
+
+def parse_log_format(text: str) -> LogFormat:
+    """Read ``console`` or ``json``. Raises SettingsError for anything else."""
+    try:
+        return LogFormat(text)
+    except ValueError as error:
+        known = " or ".join(item.value for item in LogFormat)
+        raise SettingsError(f"--log-format {text}: expected {known}") from error
 
 
 def instance_names() -> list[str]:

@@ -11,7 +11,7 @@ import typer
 from tidegate.admin.address import parse_admin_address
 from tidegate.admin.observe import Observer
 from tidegate.cli import options
-from tidegate.cli.options import LogFormat
+from tidegate.cli.options import LogFormat, parse_log_format
 from tidegate.cli.signals import Wishes, run_until_signalled
 from tidegate.names import CONTROLLER_NAME
 from tidegate.settings import DEFAULT_NAME, OnExit, RunSettings, parse_access_log, parse_duration
@@ -20,6 +20,8 @@ HELP = """Forward traffic as the manifests say, and follow their changes.
 
 On a terminal a live view is shown, else structured logs on standard error. SIGTERM or Ctrl-C stops
 accepting and lets connections end; a second Ctrl-C ends at once; SIGHUP reads the input again.
+
+Prometheus finds /metrics at the address of --admin; without it, at a Unix socket in the state directory.
 
 Examples:
 
@@ -48,7 +50,14 @@ def run(
     ] = "10s",
     no_watch: Annotated[bool, typer.Option("--no-watch", help="Do not follow changes of the files.")] = False,
     log_format: Annotated[
-        LogFormat | None, typer.Option(help="Structured logs instead of the live view.", show_default=False)
+        LogFormat | None,
+        typer.Option(
+            metavar="console|json",
+            parser=parse_log_format,
+            autocompletion=lambda: [item.value for item in LogFormat],
+            help="Structured logs instead of the live view.",
+            show_default=False,
+        ),
     ] = None,
     access_log: Annotated[
         str,

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final, TypeVar
@@ -23,6 +24,7 @@ import msgspec
 
 from tidegate.model.kinds import Resource
 from tidegate.names import ObjectKey
+from tidegate.sources.keeping import replace_file
 
 _FORMAT: Final = "tidegate-ages-1"
 _MIN_LINES_TO_COMPACT: Final = 1_000
@@ -145,15 +147,14 @@ class Ages:
     def _append(self, path: Path) -> None:
         data = b"".join(msgspec.json.encode(age) + b"\n" for age in self._journal)
         with path.open("ab") as file:
+            os.fchmod(file.fileno(), 0o600)
             file.write(data)
         self._lines += len(self._journal)
 
     def _rewrite(self, path: Path) -> None:
         header = msgspec.json.encode(_Header(_FORMAT, self._next_order))
         lines = [header, *(msgspec.json.encode(age) for age in self._ages.values()), b""]
-        temporary = path.with_name(path.name + ".new")
-        temporary.write_bytes(b"\n".join(lines))
-        temporary.replace(path)
+        replace_file(path, b"\n".join(lines))
         self._lines = len(self._ages) + 1
 
     def _load(self) -> None:

@@ -63,6 +63,14 @@ class Entry:
         return self.chunk.location(_line(self.document, (*self.keys, *field_keys)))
 
     @property
+    def value(self) -> Any:
+        """The object as it was written: dicts, lists and scalars."""
+        value = self.document.value
+        for key in self.keys:
+            value = value[key]
+        return value
+
+    @property
     def place(self) -> tuple[str, int, Keys]:
         """Sorts entries as the input has them: file, document, place in the document."""
         return (self.chunk.file, self.chunk.position, self.keys)

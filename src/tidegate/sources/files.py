@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncGenerator, Iterable, Sequence
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -29,6 +30,7 @@ from tidegate.sources.ages import Ages
 from tidegate.sources.base import Batch, Change
 from tidegate.sources.documents import Keys
 from tidegate.sources.fileset import FileSet
+from tidegate.sources.keeping import Keeper
 from tidegate.sources.settling import Ready, Settling
 from tidegate.sources.watching import Seen, Watcher
 
@@ -57,13 +59,21 @@ class FilesSource:
 
     ``paths`` are files, directories with all below them, or ``-`` for standard input, read once.
     ``ages`` keeps ages and generations. ``watch`` False: input is read again only on `rescan`.
+    ``keep`` is a directory for the last sound content of every file, for the next start.
     """
 
-    def __init__(self, paths: Sequence[str], *, ages: Ages | None = None, watch: bool = True) -> None:
+    def __init__(
+        self, paths: Sequence[str], *, ages: Ages | None = None, watch: bool = True, keep: Path | None = None
+    ) -> None:
         self._paths = tuple(paths)
         self._watch = watch
         self._stop = threading.Event()
-        self._files = FileSet(paths, ages=ages if ages is not None else Ages(), read_stdin=self._read_stdin)
+        self._files = FileSet(
+            paths,
+            ages=ages if ages is not None else Ages(),
+            read_stdin=self._read_stdin,
+            keeper=Keeper(keep) if keep is not None else None,
+        )
         self._settling = Settling(listing.signature)
         self._watcher = Watcher()
         self._rescan = False
@@ -98,14 +108,25 @@ class FilesSource:
             if self._watch:
                 await self._watcher.watch(listing.list_files(self._paths))
             yield await asyncio.to_thread(self._files.load)
+            async for told in self._keep():
+                yield told
             async with contextlib.aclosing(self._changes()) as changes:
                 async for batch in changes:
                     if batch.changes or batch.diagnostics is not None or self._nudged:
                         self._nudged = False
                         yield batch
+                    async for told in self._keep():
+                        yield told
         finally:
             self._stop.set()
             await self._watcher.close()
+
+    async def _keep(self) -> AsyncGenerator[Batch, None]:
+        """Keeps what was read, after it was delivered; a batch only when there is something to say of it."""
+        if self._files.to_keep:
+            batch = await asyncio.to_thread(self._files.keep)
+            if batch.diagnostics is not None:
+                yield batch
 
     async def _changes(self) -> AsyncGenerator[Batch, None]:
         if self._watch:

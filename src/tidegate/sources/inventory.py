@@ -109,8 +109,11 @@ class Inventory:
         """The keys whose claims changed since the last call, in the order of the input; deleted ones first."""
         touched, self._touched = self._touched, set()
         gone = sorted(key for key in touched if key not in self._claims)
-        there = [(self._last(key).place, key) for key in touched if key in self._claims]
-        return gone + [key for _, key in sorted(there)]
+        return gone + self.ordered(key for key in touched if key in self._claims)
+
+    def ordered(self, keys: Iterable[ObjectKey]) -> list[ObjectKey]:
+        """Keys of objects that some file claims, in the order of the input."""
+        return [key for _, key in sorted((self._last(key).place, key) for key in keys)]
 
     def claim(self, key: ObjectKey) -> Claim | None:
         """Who claims an object; None: nobody, it is deleted."""
@@ -127,6 +130,16 @@ class Inventory:
     def keys(self) -> Iterable[ObjectKey]:
         """Every object that some file claims."""
         return self._claims.keys()
+
+    def held(self, path: str) -> Iterable[Entry]:
+        """What is no longer in the file and still stands in for an object nobody can name."""
+        file = self._files.get(path)
+        return file.held.values() if file is not None else ()
+
+    def in_trouble(self, path: str) -> bool:
+        """Whether the newest content of the file is not, or not fully, in force."""
+        file = self._files.get(path)
+        return file is not None and bool(file.troubles)
 
     @property
     def sound(self) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator, Sequence
+from pathlib import Path
 from typing import Final
 
 from tidegate.model.diagnostics import Location
@@ -27,7 +28,7 @@ FIRST_ANSWERS_S: Final = 1.0
 class StandaloneSource:
     """Delivers the objects of files with the backends of flags and DNS; a `tidegate.sources.base.Source`.
 
-    ``paths``, ``ages`` and ``watch`` are those of `FilesSource`, ``look`` is how names are looked up.
+    ``paths``, ``ages``, ``watch`` and ``keep`` are those of `FilesSource`, ``look`` is how names are looked up.
     """
 
     def __init__(
@@ -38,10 +39,11 @@ class StandaloneSource:
         dns: bool = False,
         ages: Ages | None = None,
         watch: bool = True,
+        keep: Path | None = None,
         look: LookUp = look_up,
     ) -> None:
         ages = ages if ages is not None else Ages()
-        self._files = FilesSource(paths, ages=ages, watch=watch)
+        self._files = FilesSource(paths, ages=ages, watch=watch, keep=keep)
         self._overlay = BackendOverlay(backends, dns=dns, created=ages.now().replace(microsecond=0))
         self._look = look
         self._resolver: Resolver | None = None

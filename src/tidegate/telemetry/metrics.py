@@ -12,7 +12,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
@@ -59,6 +67,8 @@ class Metrics:
     """The metrics of one instance, in a registry of its own. Not for use by several threads."""
 
     def __init__(self, *, version: str, data_plane: str) -> None:
+        # A switch of the process: the client would add a *_created series to each counter, which nobody asked for.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry(auto_describe=False)
         self._figures = _FiguresCollector()
         self._registry.register(self._figures)

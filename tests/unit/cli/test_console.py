@@ -6,7 +6,7 @@ import datetime as dt
 import io
 
 import pytest
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
 
 from support.states import backend_view, listener_view, problem, state
 from support.waiting import eventually
@@ -73,7 +73,7 @@ def test_the_screen_is_never_taller_than_the_terminal(height: int) -> None:
     lines = drawn(many, *(event(f"e{i}") for i in range(100)), height=height)
     assert len(lines) <= height
     assert any("more: tidegate status" in line for line in lines)
-    assert "e99" in lines[-1]
+    assert "e99" in lines[-1] or height < 16
 
 
 def test_what_is_wrong_stands_below_the_table() -> None:
@@ -123,3 +123,38 @@ def test_the_last_state_and_events_stay_on_the_terminal() -> None:
     last = file.getvalue().rpartition("LISTENER")[2]
     assert "my-gateway/second" in last
     assert "done" in last
+
+
+@pytest.mark.parametrize("height", [6, 8, 12])
+def test_a_small_terminal_keeps_the_table(height: int) -> None:
+    """Events go first, then the sentences about problems; the listeners stay."""
+    listeners = [listener_view(f"l{i}", state="Failed", message=f"m{i}") for i in range(3)]
+    lines = drawn(state(*listeners), *(event(f"e{i}") for i in range(20)), width=60, height=height)
+    assert len(lines) < height
+    assert lines[1].startswith("LISTENER")
+    assert sum(line.startswith("my-gateway/") for line in lines) == 3
+
+
+def test_many_backends_of_one_listener_are_counted() -> None:
+    """A listener that is taller than the terminal shows as many backends as there are lines for."""
+    backends = tuple(backend_view(f"default/b{i}:1") for i in range(40))
+    lines = drawn(state(listener_view(backends=backends)), width=60, height=12)
+    assert len(lines) < 12
+    assert "and 32 more" in lines[-1]
+
+
+@pytest.mark.parametrize("line", ["2026-01-01T00:00:00.000Z listener=a", '{"time":"2026-01-01T00:00:00.000Z"}'])
+def test_lines_of_the_access_log_keep_their_own_time(line: str) -> None:
+    """They are shown as Envoy wrote them, without a second time."""
+    assert line in drawn(state(listener_view()), event(line))
+
+
+def test_a_resized_terminal_is_cleared() -> None:
+    """What the terminal wrapped cannot be drawn over line by line."""
+    file = io.StringIO()
+    terminal = Console(file=file, width=80, height=24, force_terminal=True)
+    with LiveConsole(terminal) as console:
+        console.on_state(state(listener_view()))
+        terminal.size = ConsoleDimensions(60, 12)
+        assert "\x1b[2J" not in file.getvalue()
+    assert "my-gateway" in file.getvalue().rpartition("\x1b[2J")[2]

@@ -92,3 +92,21 @@ def test_a_reader_that_leaves_is_no_failure_of_ours() -> None:
     done = subprocess.run([sys.executable, "-c", script], stdout=writing, stderr=subprocess.PIPE, check=False)
     os.close(writing)
     assert (done.returncode, done.stderr) == (1, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_an_output_without_room_is_no_bug(unbuffered: str) -> None:
+    """A full disk is one line and status 2, also at the end of the interpreter."""
+    script = (
+        "import sys\n"
+        "from tidegate.cli.failures import guarded\n"
+        "from tidegate.cli.output import write\n"
+        "sys.exit(guarded(lambda: write('x')))\n"
+    )
+    environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", script], stdout=full, stderr=subprocess.PIPE, env=environment, check=False
+        )
+    assert (done.returncode, done.stderr) == (2, b"tidegate: cannot write to the output: No space left on device\n")

@@ -12,7 +12,7 @@ import yaml
 
 from support.checking import checked
 from support.manifests import backend, gateway, listener, parent, service, tcproute
-from tidegate.cli.get import Answer, Query, answer, complete_kind, parse_kinds
+from tidegate.cli.get import Answer, Query, answer, complete_kind, parse_kinds, parse_target
 from tidegate.cli.output import Format
 from tidegate.errors import SettingsError
 
@@ -95,3 +95,16 @@ def test_an_unknown_kind_lists_all() -> None:
 def test_kinds_are_completed() -> None:
     """The shell completes plurals."""
     assert complete_kind("GateW") == ["gatewayclasses", "gateways"]
+
+
+def test_kind_and_name_can_be_one_word() -> None:
+    """``gtw/g`` is ``gtw g``, and several words of one kind are several names."""
+    assert parse_target("gtw/g", ()) == parse_target("gateways", ("g",))
+    assert parse_target("gtw/g", ("gateway/h",)) == parse_target("gateways", ("g", "h"))
+
+
+@pytest.mark.parametrize("words", [("gtw/",), ("/g",), ("gtw/g/h",), ("gtw/g", "h"), ("gtw/g", "tcproute/r")])
+def test_other_forms_with_a_slash_are_refused(words: tuple[str, ...]) -> None:
+    """Half a word, a mixture of both forms, or several kinds."""
+    with pytest.raises(SettingsError, match="expected KIND"):
+        parse_target(words[0], words[1:])

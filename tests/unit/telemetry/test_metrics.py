@@ -84,3 +84,10 @@ def test_two_instances_in_a_process_do_not_meet() -> None:
     one, other = Metrics(version="1", data_plane="a"), Metrics(version="1", data_plane="a")
     one.config_changed()
     assert samples(other, Figures())["tidegate_config_changes_total",] == 0
+
+
+def test_only_documented_series_are_there() -> None:
+    """The client library's own series of creation times are switched off."""
+    metrics = Metrics(version="1", data_plane="envoy")
+    metrics.change_live(0.1)
+    assert b"_created" not in metrics.render(Figures())

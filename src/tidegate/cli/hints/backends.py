@@ -88,12 +88,20 @@ def endpoint_hints(route: ApiObject, inventory: Inventory, granted: GrantTable) 
         service = inventory.find("Service", reference.namespace, reference.name)
         if not allowed or service is None or _unresolved(route, reference, inventory):
             continue
-        if not inventory.has_slice(reference.namespace, reference.name):
+        if not inventory.has_slice(reference.namespace, reference.name) and _carries(route, service, reference.port):
             yield Hint(
                 object=title(service),
                 message=f"nothing says where it runs: use '{reference.flag}', or '--dns' to resolve its "
                 f"name, or add an EndpointSlice with the label {SERVICE_NAME_LABEL}: {reference.name}",
             )
+
+
+def _carries(route: ApiObject, service: ApiObject, port: int) -> bool:
+    """Whether a port of a Service has the transport protocol of a route; endpoints help nobody otherwise."""
+    wanted = route["kind"].removesuffix("Route")
+    transport = wanted if wanted == "UDP" else "TCP"
+    ports: list[Mapping[str, Any]] = service["spec"].get("ports", [])
+    return any((item["port"], item.get("protocol", "TCP")) == (port, transport) for item in ports)
 
 
 def _failures(route: ApiObject) -> set[str]:
@@ -130,6 +138,12 @@ def _unresolved(route: ApiObject, reference: Reference, inventory: Inventory) ->
     if service is None:
         return _no_service(route, reference, inventory)
     ports: list[Mapping[str, Any]] = service["spec"].get("ports", [])
+    if service["spec"].get("type") == "ExternalName":
+        return (
+            f"Service {reference.namespace}/{reference.name} has the type ExternalName, which is not supported: make "
+            f"it a plain Service (remove 'type: ExternalName'), or delete its document and use '{reference.flag}' "
+            f"or '--dns'"
+        )
     if reference.port not in [item["port"] for item in ports]:
         known = f"its ports are {listing([item['port'] for item in ports])}" if ports else "it has no ports"
         return f"Service {reference.namespace}/{reference.name} has no port {reference.port}; {known}"

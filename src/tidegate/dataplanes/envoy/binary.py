@@ -62,7 +62,11 @@ def _version(path: Path, chosen: Path | None) -> str:
         raise DataPlaneError(f"the Envoy program {path} does not run here: {error}; {_advice(chosen)}") from error
     words = result.stdout.split()
     if result.returncode != 0 or "version:" not in words:
-        said = (result.stderr or result.stdout).strip()[:500] or f"it ended with status {result.returncode}"
+        if result.returncode == 0:
+            first = result.stdout.strip().partition("\n")[0][:200] or "nothing"
+            raise DataPlaneError(f"{path} is not Envoy: asked for its version it says {first!r}; {_advice(chosen)}")
+        said = (result.stderr or result.stdout).strip().partition("\n")[0][:500]
+        said = said or f"it ended with status {result.returncode}"
         raise DataPlaneError(f"the Envoy program {path} does not run here: {said}; {_advice(chosen)}")
     build = words[words.index("version:") + 1].split("/")
     return build[1] if len(build) > 1 else build[0]

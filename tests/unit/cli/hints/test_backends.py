@@ -88,3 +88,19 @@ def test_endpoints_that_are_not_ready_need_no_hint(tmp_path: Path) -> None:
     """Who has EndpointSlices knows what they are doing."""
     slices = slice_of("svc", [("127.0.0.1", 7001)], conditions={"ready": False})
     assert hints(tmp_path, backend("svc"), service("svc"), slices) == []
+
+
+def test_an_external_name_is_told_what_to_do_instead(tmp_path: Path) -> None:
+    """Saying where it runs would not help, since the type is what stands in the way."""
+    external = service("svc")
+    external["spec"] |= {"type": "ExternalName", "externalName": "db.example.com"}
+    (message,) = messages(tmp_path, backend("svc"), external)
+    assert "make it a plain Service (remove 'type: ExternalName'), or delete its document and use" in message
+    assert "'--backend svc:6000=127.0.0.1:7001' or '--dns'" in message
+
+
+def test_a_port_of_another_protocol_needs_no_endpoints(tmp_path: Path) -> None:
+    """Where a UDP port runs does not matter to a TCPRoute."""
+    udp = service("svc")
+    udp["spec"]["ports"][0]["protocol"] = "UDP"
+    assert hints(tmp_path, backend("svc"), udp) == []

@@ -101,6 +101,8 @@ def test_a_silent_failure_has_its_status(tmp_path: Path) -> None:
 
 
 def test_another_program_is_not_taken_for_envoy(tmp_path: Path) -> None:
-    """A program that does not print a version as Envoy does is no Envoy."""
-    with pytest.raises(DataPlaneError, match="hello"):
-        find(program(tmp_path, "echo hello"))
+    """A program that does not print a version as Envoy does is no Envoy; its first line is enough to see that."""
+    path = program(tmp_path, "echo hello; echo licence")
+    with pytest.raises(DataPlaneError, match=rf"{path} is not Envoy: asked for its version it says 'hello'") as raised:
+        find(path)
+    assert "licence" not in str(raised.value)
