@@ -128,7 +128,12 @@ def test_environment_is_prepared_once(checkout: Path) -> None:
     assert "-r requirements/dev.txt --editable ." in install
     assert prepare(checkout, "dev") == []
     assert prepare(checkout, "run") == []
-    assert len(prepare(checkout, "bench")) == 1
+
+
+def test_another_need_is_installed_on_top(checkout: Path) -> None:
+    """Who has only what the demo needs gets the development tools when they are asked for."""
+    assert len(prepare(checkout, "run")) == 1
+    assert len(prepare(checkout, "dev")) == 1
 
 
 @pytest.mark.parametrize("name", ["requirements/run.txt", "pyproject.toml"])
