@@ -7,6 +7,7 @@ import resource
 from collections.abc import Generator, Iterator
 
 import pytest
+import structlog
 from hypothesis import settings
 
 from support.instances import Instances
@@ -27,6 +28,13 @@ def pytest_configure() -> None:
     wanted = WANTED_FILES if hard == resource.RLIM_INFINITY else min(WANTED_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+@pytest.fixture(autouse=True)
+def logs_as_imported() -> Iterator[None]:
+    """No test sees how another one set up logging."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture
