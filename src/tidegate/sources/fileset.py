@@ -112,7 +112,9 @@ class FileSet:
                 return Batch(changes=())
             extras = self._extras()
             contents = [(path, data and b"".join((data, *extras.get(path, ())))) for path, data in self._unkept.items()]
-            self._keeper.keep((path, data) for path, data in contents if self._recalled.get(path, b"") != data)
+            self._keeper.keep(
+                (path, data) for path, data in contents if path not in self._recalled or self._recalled[path] != data
+            )
             self._unkept.clear()
             self._recalled.clear()
             return Batch(changes=(), diagnostics=self._new_diagnostics())
@@ -201,6 +203,7 @@ class FileSet:
             case Gone():
                 self._signatures.pop(path, None)
                 self._inventory.remove(path)
+                self._earlier.discard(path)
                 if self._keeper is not None:
                     self._unkept[path] = None
             case Unreadable(message=message):

@@ -59,8 +59,17 @@ class AdminClient:
                 body = await response.read()
                 status = response.status
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise DataPlaneError(f"Envoy does not answer {method} {path} on {self.socket}: {error!r}") from error
+            raise DataPlaneError(
+                f"Envoy does not answer {method} {path.partition('?')[0]}: {self._words(error)}"
+            ) from error
         if status != 200:
             text = body[:200].decode(errors="replace").strip()
             raise DataPlaneError(f"Envoy answered {method} {path} with status {status}: {text}")
         return body
+
+    def _words(self, error: Exception) -> str:
+        """What went wrong, without the words of the library."""
+        if isinstance(error, TimeoutError):
+            return f"nothing came within {self._timeout.total:g} s"
+        cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+        return (cause.strerror if isinstance(cause, OSError) else None) or str(cause) or type(cause).__name__

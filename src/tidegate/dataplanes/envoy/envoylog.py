@@ -8,9 +8,11 @@ from __future__ import annotations
 import logging
 import re
 
-import structlog
+from tidegate.telemetry.logs import logger
 
 _LINE = re.compile(r"\[[^]]*\]\[\d+\]\[(?P<level>\w+)\]\[(?P<part>[^]]*)\] (?:\[[^]]*\] )?(?P<text>.*)")
+# About its configuration stream and what came by it, we know more than Envoy: outcomes say it.
+_OURS = re.compile(r"gRPC config|failed to bind|\brejected\b")
 _LEVELS = {
     "trace": logging.DEBUG,
     "debug": logging.DEBUG,
@@ -20,7 +22,7 @@ _LEVELS = {
     "critical": logging.CRITICAL,
 }
 
-_log = structlog.get_logger(__name__)
+_log = logger("envoy")
 
 
 def relay(line: str) -> None:
@@ -29,7 +31,5 @@ def relay(line: str) -> None:
     if match is None:
         _log.warning("envoy says", text=line)
         return
-    # About its configuration stream and what came by it, we know more than Envoy: outcomes say it.
-    ours = "gRPC config" in match["text"]
-    level = logging.DEBUG if ours else _LEVELS.get(match["level"], logging.INFO)
-    _log.log(level, "envoy says", part=match["part"], text=match["text"])
+    level = logging.DEBUG if _OURS.search(match["text"]) else _LEVELS.get(match["level"], logging.INFO)
+    _log.log(level, "envoy says", component=match["part"], text=match["text"])

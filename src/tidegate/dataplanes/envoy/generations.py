@@ -23,6 +23,7 @@ from tidegate.dataplanes.envoy.admin_client import AdminClient
 from tidegate.dataplanes.envoy.binary import Binary
 from tidegate.dataplanes.envoy.process import Process, ProcessId, launch
 from tidegate.errors import DataPlaneError
+from tidegate.telemetry.logs import logger
 
 LONGEST_SOCKET_PATH = 100
 """Paths of Unix domain sockets must stay below some 104 bytes on every system."""
@@ -35,6 +36,8 @@ _BOOTSTRAP_FILE = "bootstrap.pb"
 _RECORD_FILE = "generation.json"
 _LONGEST_NAME = "gen-99999/refuse.sock"
 _TERMINATION_SECONDS = 5.0
+
+_log = logger("envoy")
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,11 +92,20 @@ class Generation:
         """Where it asks for its configuration."""
         return self.directory / bootstrap.CONTROL_SOCKET
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether it got as far as to open its admin interface, which it does before it serves anything."""
+        return self.admin.socket.exists()
+
     async def drain(self) -> None:
         """Stop accepting connections, for good; those open go on. Raises DataPlaneError."""
         await self.admin.post("/drain_listeners")
         self._record = msgspec.structs.replace(self._record, draining=True)
-        _write_record(self.directory, self._record)
+        try:
+            _write_record(self.directory, self._record)
+        except DataPlaneError as error:
+            # It drains all the same; only a later controller would have to tell it again.
+            _log.warning("draining of envoy not written down", pid=self.process.pid, reason=str(error))
 
     async def active_connections(self) -> int:
         """How many client connections are open. Raises DataPlaneError."""
@@ -155,22 +167,39 @@ def start(base: Path, recipe: Recipe) -> Generation:
 
     Raises DataPlaneError.
     """
+    check_directory(base)  # Somebody may have removed it meanwhile.
     number = max((number for number, _ in _directories(base)), default=0) + 1
     directory = base / f"gen-{number}"
+    try:
+        return _start(number, directory, recipe)
+    except DataPlaneError:
+        shutil.rmtree(directory, ignore_errors=True)
+        raise
+
+
+def _start(number: int, directory: Path, recipe: Recipe) -> Generation:
     try:
         directory.mkdir(mode=0o700)
         (directory / _BOOTSTRAP_FILE).write_bytes(recipe.bootstrap)
     except OSError as error:
         raise DataPlaneError(f"cannot prepare {directory}: {error}") from error
     command: Sequence[str | Path] = (recipe.binary.path, "-c", _BOOTSTRAP_FILE, *recipe.arguments)
-    process = launch(command, directory=directory, output=base / LOG_FILE)
+    process = launch(command, directory=directory, output=directory.parent / LOG_FILE)
     record = Record(process=process.identity, digest=recipe.digest)
-    _write_record(directory, record)
+    try:
+        _write_record(directory, record)
+    except DataPlaneError:
+        # No later controller could find it.
+        process.kill()
+        raise
     return Generation(number, directory, record, process)
 
 
 def survivors(base: Path) -> list[Generation]:
-    """The generations under ``base`` whose process still runs, oldest first; removes what dead ones left."""
+    """The generations under ``base`` whose process still runs, oldest first; removes what dead ones left.
+
+    Raises DataPlaneError when the directory cannot be read.
+    """
     found = []
     for number, directory in sorted(_directories(base)):
         try:
@@ -186,12 +215,19 @@ def survivors(base: Path) -> list[Generation]:
 
 
 def _directories(base: Path) -> list[tuple[int, Path]]:
-    found = ((re.fullmatch(r"gen-(\d+)", path.name), path) for path in base.iterdir())
+    try:
+        paths = list(base.iterdir())
+    except OSError as error:
+        raise DataPlaneError(f"cannot read the directory {base}: {error}") from error
+    found = ((re.fullmatch(r"gen-(\d+)", path.name), path) for path in paths)
     return [(int(match[1]), path) for match, path in found if match is not None]
 
 
 def _write_record(directory: Path, record: Record) -> None:
     path = directory / _RECORD_FILE
     draft = path.with_suffix(".new")
-    draft.write_bytes(msgspec.json.encode(record))
-    draft.replace(path)
+    try:
+        draft.write_bytes(msgspec.json.encode(record))
+        draft.replace(path)
+    except OSError as error:
+        raise DataPlaneError(f"cannot write {path}: {error}") from error

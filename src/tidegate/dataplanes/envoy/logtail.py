@@ -25,9 +25,9 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
-import structlog
 
 from tidegate.errors import DataPlaneError
+from tidegate.telemetry.logs import logger
 
 POLL_SECONDS = 0.2
 """How often the file is looked at."""
@@ -43,7 +43,7 @@ _LAST_PIECES = 64
 _MOST_FORMER = 8
 _RETRY_SECONDS = 5.0
 
-_log = structlog.get_logger(__name__)
+_log = logger("envoy")
 
 OnLine = Callable[[str], None]
 """Gets each line that is not empty, without its end. Bytes that are not UTF-8 are replaced. Returns at once."""

@@ -14,13 +14,12 @@ from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-import structlog
-
 from tidegate.dataplanes.envoy import stats, trafficfile
 from tidegate.dataplanes.envoy.generations import Generation
 from tidegate.dataplanes.envoy.traffic import Series, TrafficLedger
 from tidegate.errors import DataPlaneError
 from tidegate.plan.outcome import Traffic
+from tidegate.telemetry.logs import logger
 
 PERIOD_SECONDS = 2.0
 """How often the counters are looked at when nobody asks for them."""
@@ -34,10 +33,13 @@ SAVE_SECONDS = 10.0
 QUICK_SECONDS = 0.01
 """A look that takes no longer may be taken while a change is on its way."""
 
+LAST_LOOK_SECONDS = 1.0
+"""How long an Envoy that is about to end is waited for: one that hangs must not delay the end."""
+
 _LEISURE = 50
 """After a look, this many times its duration must pass before the next."""
 
-_log = structlog.get_logger(__name__)
+_log = logger("envoy")
 
 
 class TrafficMeter:
@@ -112,6 +114,14 @@ class TrafficMeter:
             self._changed = True
             self._duration = loop.time() - began
             self._next_look = loop.time() + max(FRESH_SECONDS, _LEISURE * self._duration)
+
+    async def last_look(self, generation: Generation) -> None:
+        """Ask one Envoy that is about to be ended or left, with little patience."""
+        try:
+            async with asyncio.timeout(LAST_LOOK_SECONDS):
+                await self.observe(generation)
+        except TimeoutError:
+            _log.debug("envoy does not tell its last counters", pid=generation.process.pid)
 
     def retire(self, generation: Generation) -> None:
         """An Envoy has ended."""

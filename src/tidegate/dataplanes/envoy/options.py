@@ -38,7 +38,8 @@ class EnvoyOptions(msgspec.Struct, frozen=True, kw_only=True):
             str(self.drain_time),
             "--log-level",
             self.log_level,
-            # Of "main", warnings only say that the number of connections has no limit, as it should not.
+            # Of "main", warnings only say that the number of connections has no limit, as it should not. Of
+            # "config", that no controller is there, several times a second for as long as that lasts.
             "--component-log-level",
-            "main:error",
+            "main:error,config:error",
         )

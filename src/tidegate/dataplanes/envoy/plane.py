@@ -19,7 +19,6 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Literal
 
-import structlog
 from google.protobuf.message import Message
 
 from tidegate.dataplanes.envoy import binary, bootstrap, envoylog, generations, naming
@@ -46,8 +45,9 @@ from tidegate.names import ListenerKey, ObjectKey, SocketKey
 from tidegate.plan.features import Features
 from tidegate.plan.outcome import AddressReport, Pending, Report, SocketReport, Traffic
 from tidegate.plan.types import PlanChange
+from tidegate.telemetry.logs import logger
 
-_log = structlog.get_logger(__name__)
+_log = logger("envoy")
 
 _RETRY_SECONDS = 0.5
 TRAFFIC_FILE = "traffic.json"
@@ -165,10 +165,16 @@ class EnvoyDataPlane:
         """Stop accepting and let connections end for up to ``drain`` seconds; None: leave all serving."""
         for task in self._tasks:
             task.cancel()
-        await self._stack.aclose()
+        try:
+            await self._stack.aclose()
+        except BaseException:
+            if self._supervisor is not None and drain is not None:
+                await self._supervisor.kill()
+            raise
         if self._supervisor is not None:
             if drain is None:
-                await self._meter.look()
+                for one in self._generations():
+                    await self._meter.last_look(one)
             await self._supervisor.end(drain=drain)
             await self._meter.save()
         self._reports.close()
@@ -204,7 +210,7 @@ class EnvoyDataPlane:
 
     async def ending(self, generation: Generation) -> None:
         """An Envoy is about to be ended (for ``supervisor``)."""
-        await self._meter.observe(generation)
+        await self._meter.last_look(generation)
 
     def ended(self, generation: Generation) -> None:
         """An Envoy has ended (for ``supervisor``)."""

@@ -74,6 +74,12 @@ class Process:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
+    def kill(self) -> None:
+        """End a child of ours at once and wait for that, which takes a moment. Blocks."""
+        self.send(signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self.pid, 0)
+
     async def wait(self) -> str:
         """Wait for the end; returns in words how it ended, as far as that is known."""
         if sys.platform == "linux":

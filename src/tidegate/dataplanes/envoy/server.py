@@ -55,7 +55,10 @@ class XdsServer:
 
     async def start(self) -> None:
         """Listen. Takes over the path of an earlier server that is gone. Raises DataPlaneError."""
-        self._socket.unlink(missing_ok=True)
+        try:
+            self._socket.unlink(missing_ok=True)
+        except OSError as error:
+            raise DataPlaneError(f"cannot listen for Envoy on {self._socket}: {error}") from error
         server = grpc.aio.server(options=_OPTIONS)
         handler = grpc.stream_stream_rpc_method_handler(
             self._stream,

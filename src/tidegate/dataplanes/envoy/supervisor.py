@@ -8,16 +8,16 @@ their last connection. What the current one is told is left to the conversations
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Protocol
-
-import structlog
 
 from tidegate.dataplanes.envoy import generations
 from tidegate.dataplanes.envoy.generations import Generation, Recipe
 from tidegate.dataplanes.envoy.server import Conversation, XdsServer
 from tidegate.errors import DataPlaneError
+from tidegate.telemetry.logs import logger
 
 FIRST_BACK_OFF = 0.1
 LONGEST_BACK_OFF = 10.0
@@ -25,7 +25,7 @@ _STEADY_SECONDS = 10.0
 _POLL_SECONDS = 0.5
 _DRAIN_POLL_SECONDS = 0.05
 
-_log = structlog.get_logger(__name__)
+_log = logger("envoy")
 
 
 class Watcher(Protocol):
@@ -101,9 +101,11 @@ class Supervisor:
                 adopted = None
         if adopted is not None:
             await self._install(adopted)
+            _log.info("envoy adopted", pid=adopted.process.pid)
         else:
             await self._start()
-        _log.info("envoy adopted" if adopted else "envoy started", pid=self.pids)
+        if self._retiring:
+            _log.info("older envoys serve until they are replaced", pids=[one.process.pid for one in self._retiring])
         return names
 
     async def run(self) -> None:
@@ -137,42 +139,67 @@ class Supervisor:
                 tasks.create_task(self._let_end(one), name=f"retire envoy {one.process.pid}")
 
     async def end(self, *, drain: float | None) -> None:
-        """Leave all serving (``drain`` None), or stop accepting, wait up to ``drain`` seconds, end all."""
-        if self._server is not None:
-            await self._server.stop()
-            self._server = None
+        """Leave all serving (``drain`` None), or stop accepting, wait up to ``drain`` seconds, end all.
+
+        Cancelled while it waits, it ends all at once: nobody would do so later.
+        """
         if drain is None:
+            await self._stop_server()
             for one in self.generations():
                 await one.admin.close()
             return
-        everyone = self.generations()
         try:
-            async with asyncio.timeout(drain):
-                await _each(_drain_to_nothing(one) for one in everyone)
-        except TimeoutError:
-            if drain > 0:
-                _log.info("drain time over", seconds=drain)
-        await _each(self._finish(one) for one in everyone)
+            await self._stop_server()
+            await self._drain(drain)
+            await _each(self._finish(one) for one in self.generations())
+        except BaseException:
+            await self.kill()
+            raise
         self._current, self._retiring = None, []
+
+    async def kill(self) -> None:
+        """End all processes at once, connections included, and remove what is left of them."""
+        everyone = self.generations()
+        self._current, self._retiring = None, []
+        for one in everyone:
+            one.process.send(signal.SIGKILL)
+        for one in everyone:
+            await one.process.wait()
+            self._watcher.ended(one)
+            await one.discard()
+
+    async def _drain(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await _each(_drain_to_nothing(one) for one in self.generations())
+        except TimeoutError:
+            if seconds > 0:
+                _log.info("drain time over", seconds=seconds)
 
     async def _start(self) -> None:
         generation = generations.start(self._base, self._recipe)
         try:
             await self._install(generation)
-        except DataPlaneError:
+        except BaseException:
+            # It serves nothing yet, and nobody else knows of it.
+            generation.process.send(signal.SIGKILL)
             await generation.end()
             raise
+        _log.info("envoy started", pid=generation.process.pid)
 
     async def _install(self, generation: Generation) -> None:
         server = XdsServer(generation.control_socket, self._converse)
         await server.start()
         self._current, self._server = generation, server
 
-    async def _abandon(self) -> None:
+    async def _stop_server(self) -> None:
         server, self._server = self._server, None
-        current, self._current = self._current, None
         if server is not None:
             await server.stop()
+
+    async def _abandon(self) -> None:
+        current, self._current = self._current, None
+        await self._stop_server()
         if current is not None:
             self._watcher.ended(current)
             await current.discard()
@@ -184,22 +211,21 @@ class Supervisor:
         self._watcher.ended(generation)
 
     async def _let_end(self, generation: Generation) -> None:
-        while generation.process.alive:
-            try:
-                if not generation.draining:
-                    await generation.drain()
-                if await generation.active_connections() == 0:
-                    break
-            except DataPlaneError as error:
-                _log.warning("old envoy does not answer", pid=generation.process.pid, reason=str(error))
-            await asyncio.sleep(_POLL_SECONDS)
+        await _until_unused(generation, _POLL_SECONDS)
         await self._finish(generation)
         self._retiring.remove(generation)
         _log.info("old envoy ended", pid=generation.process.pid)
 
 
 async def _drain_to_nothing(generation: Generation) -> None:
+    """As ``_until_unused``, but at once for one that just began: it cannot be asked, and serves nothing yet."""
+    if generation.has_begun:
+        await _until_unused(generation, _DRAIN_POLL_SECONDS)
+
+
+async def _until_unused(generation: Generation, period: float) -> None:
     """Stop accepting and wait until no connection is left, or the process has ended."""
+    told = None
     while generation.process.alive:
         try:
             if not generation.draining:
@@ -207,8 +233,11 @@ async def _drain_to_nothing(generation: Generation) -> None:
             if await generation.active_connections() == 0:
                 return
         except DataPlaneError as error:
-            _log.warning("envoy does not drain", pid=generation.process.pid, reason=str(error))
-        await asyncio.sleep(_DRAIN_POLL_SECONDS)
+            # Once per reason, not once per attempt.
+            if str(error) != told:
+                told = str(error)
+                _log.warning("envoy does not drain", pid=generation.process.pid, reason=told)
+        await asyncio.sleep(period)
 
 
 async def _each(jobs: Iterable[Coroutine[None, None, None]]) -> None:

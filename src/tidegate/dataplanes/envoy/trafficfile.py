@@ -7,6 +7,7 @@ together with the controller takes something with it.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import msgspec
@@ -30,7 +31,8 @@ def save(path: Path, state: LedgerState) -> None:
     """
     draft = path.with_name(path.name + ".new")
     try:
-        draft.write_bytes(msgspec.json.encode(_File(format=_FORMAT, state=state)))
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(msgspec.json.encode(_File(format=_FORMAT, state=state)))
         draft.replace(path)
     except OSError as error:
         raise DataPlaneError(f"cannot keep the traffic counters in {path}: {error}") from error

@@ -18,13 +18,15 @@ def test_line_with_a_level() -> None:
     """Level, part and text are taken from the line; the place in Envoy's source is left out."""
     line = "[2026-11-23 11:21:36.014][12100][error][config] [source/server/x.cc:10] no such file"
     assert relayed(line) == {
-        "event": "envoy says", "log_level": "error", "part": "config", "text": "no such file"
+        "event": "envoy says", "log_level": "error", "part": "envoy", "component": "config", "text": "no such file"
     }  # fmt: skip
 
 
 def test_line_without_form() -> None:
     """What does not look like Envoy's log is passed on as a warning."""
-    assert relayed("envoy: not found") == {"event": "envoy says", "log_level": "warning", "text": "envoy: not found"}
+    assert relayed("envoy: not found") == {
+        "event": "envoy says", "log_level": "warning", "part": "envoy", "text": "envoy: not found"
+    }  # fmt: skip
 
 
 def test_words_about_the_configuration_stream_are_for_us() -> None:

@@ -127,15 +127,37 @@ async def test_silent_survivor_is_replaced_not_adopted() -> None:
         await supervisor.end(drain=0)
 
 
-async def test_program_that_cannot_be_started_leaves_nothing() -> None:
-    """When the xDS server cannot listen, the process that was just started is ended again."""
+async def test_a_directory_whose_sockets_would_not_work_starts_nothing() -> None:
+    """A path that is too long for sockets is refused before any process begins."""
     with short_directory() as base:
         long = base / ("x" * 90)
         long.mkdir()
         supervisor = Supervisor(long, program(base, "exec sleep 60"), converse=nobody, watcher=Diary())
-        with pytest.raises(DataPlaneError, match="cannot listen"):
+        with pytest.raises(DataPlaneError, match="too long for sockets"):
             await supervisor.begin()
-        assert generations.survivors(long) == []
+        assert list(long.iterdir()) == []
+
+
+async def test_an_end_that_is_cancelled_leaves_no_process() -> None:
+    """A second Ctrl-C while connections drain ends everything at once: nobody would do so later."""
+    with short_directory() as base:
+        supervisor = Supervisor(
+            base, program(base, "touch admin.sock; exec sleep 60"), converse=nobody, watcher=Diary()
+        )
+        await supervisor.begin()
+        current = supervisor.current
+        assert current is not None
+
+        async def begun() -> bool:
+            return current.has_begun
+
+        await eventually(begun, what="the process")
+        async with asyncio.TaskGroup() as tasks:
+            end = tasks.create_task(supervisor.end(drain=60))
+            await asyncio.sleep(0)
+            end.cancel()
+        assert not current.process.alive
+        assert generations.survivors(base) == []
 
 
 async def test_another_recipe_waits_for_its_replacement() -> None:
