@@ -208,11 +208,11 @@ class Instances:
         assert process.returncode is not None
         return Finished(status=process.returncode, output=output.decode(), errors=errors.decode())
 
-    def environment(self) -> dict[str, str]:
+    def environment(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
         """The environment of the commands: what they leave in default places lies in the test's own one."""
         home = str(self._home)
         ours = {"XDG_RUNTIME_DIR": home, "TMPDIR": home, "NO_COLOR": "1", "COLUMNS": "200", "PYTHONUNBUFFERED": "1"}
-        return {**os.environ, **ours}
+        return {**os.environ, **ours, **(more or {})}
 
     def report(self) -> list[tuple[str, str]]:
         """What the instances and their Envoys wrote, newest part, under titles."""

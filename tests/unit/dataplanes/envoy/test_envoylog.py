@@ -31,5 +31,9 @@ def test_line_without_form() -> None:
 
 def test_words_about_the_configuration_stream_are_for_us() -> None:
     """That a stream ended, or something was rejected, is told by outcomes, so it is only a detail here."""
-    line = "[2026-11-23 11:52:45.001][22115][warning][config] [source/x.cc:1] Delta gRPC config stream closed: 14"
-    assert relayed(line)["log_level"] == "debug"
+    for text in (
+        "Delta gRPC config stream closed: 14",
+        "listener 'a' failed to bind or apply socket options: cannot bind '0.0.0.0:80': Address already in use",
+        "delta config for type.googleapis.com/envoy.config.listener.v3.Listener rejected: no",
+    ):
+        assert relayed(f"[2026-11-23 11:52:45.001][22115][error][x] [source/x.cc:1] {text}")["log_level"] == "debug"

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
+import psutil
 import pytest
+import structlog.testing
 
 from support.planes import short_directory
 from support.waiting import eventually
@@ -139,3 +141,40 @@ def test_directory_that_cannot_be_made_is_refused(base: Path) -> None:
     (base / "file").touch()
     with pytest.raises(DataPlaneError, match="cannot use the directory"):
         generations.check_directory(base / "file" / "below")
+
+
+async def test_removed_directory_is_made_again(base: Path, recipe: Recipe) -> None:
+    """That somebody removed the base directory does not keep the next Envoy from starting."""
+    directory = base / "state"
+    started = generations.start(directory, recipe)
+    assert generations.survivors(directory)
+    await started.end()
+
+
+def test_directory_that_cannot_be_read_is_an_error(base: Path) -> None:
+    """Without a directory, what runs is unknown, and that is said."""
+    with pytest.raises(DataPlaneError, match="cannot read the directory"):
+        generations.survivors(base / "gone")
+
+
+def test_process_without_a_record_is_ended(base: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When it cannot be written down who was started, as on a full disk, it is ended: nobody could find it."""
+    monkeypatch.setattr(generations, "_RECORD_FILE", "missing/generation.json")
+    with pytest.raises(DataPlaneError, match="cannot write"):
+        generations.start(base, recipe)
+    assert not [one for one in psutil.Process().children() if one.status() != psutil.STATUS_ZOMBIE]
+    assert names(base) == [generations.LOG_FILE]
+
+
+async def test_drains_even_when_that_cannot_be_written_down(
+    base: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A record that cannot be written does not keep an Envoy from draining."""
+    started = generations.start(base, recipe)
+    await until_ready(started)
+    with monkeypatch.context() as context, structlog.testing.capture_logs() as events:
+        context.setattr(generations, "_RECORD_FILE", "missing/generation.json")
+        await started.drain()
+    assert started.draining
+    assert [event["event"] for event in events] == ["draining of envoy not written down"]
+    await started.end()

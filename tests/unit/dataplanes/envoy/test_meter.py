@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -169,3 +170,15 @@ async def test_looks_by_itself(tmp_path: Path, within: float, *, soon: bool) -> 
 
         await eventually(asked, what="a look", within=within)
         task.cancel()
+
+
+async def test_last_look_has_little_patience(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An Envoy that hangs does not delay its own end."""
+    monkeypatch.setattr("tidegate.dataplanes.envoy.meter.LAST_LOOK_SECONDS", 0.05)
+    hanging = CountingEnvoy("1-1", tmp_path / "admin.sock")
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(tmp_path / "admin.sock"))
+        silent.listen()
+        async with asyncio.timeout(5):
+            await meter(tmp_path / "traffic", hanging).last_look(cast("Generation", hanging))
+        await hanging.admin.close()

@@ -43,3 +43,10 @@ def test_the_access_log_replaces_no_envoy() -> None:
     """The access log travels by discovery: the command line is the same with and without it."""
     log = AccessLogOptions(format="json", path=Path("access.log"))
     assert EnvoyOptions(access_log=log).arguments() == EnvoyOptions().arguments()
+
+
+def test_a_missing_controller_does_not_fill_the_log() -> None:
+    """Envoy does not write several times a second that nobody tells it a configuration."""
+    components = value_of(EnvoyOptions(), "--component-log-level")
+    assert components is not None
+    assert "config:error" in components.split(",")

@@ -137,3 +137,9 @@ async def test_unusable_path_is_an_error(tmp_path: Path) -> None:
 async def test_stop_without_start() -> None:
     """Nothing to stop is no error."""
     await XdsServer(Path("/nowhere"), Echo).stop()
+
+
+async def test_path_that_cannot_be_taken_over_is_an_error(tmp_path: Path) -> None:
+    """Where something else than a file is in the way, that is said."""
+    with pytest.raises(DataPlaneError, match="cannot listen for Envoy"):
+        await XdsServer(tmp_path, Echo).start()

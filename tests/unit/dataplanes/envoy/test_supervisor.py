@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import structlog.testing
 
 from support.planes import short_directory
 from support.waiting import eventually
@@ -172,3 +173,43 @@ async def test_another_recipe_waits_for_its_replacement() -> None:
         assert supervisor.pids > {old.process.pid}
         await supervisor.end(drain=0)
         assert not old.process.alive
+
+
+async def test_cancelled_end_leaves_nothing() -> None:
+    """Whoever does not want to wait for connections gets all processes ended at once."""
+    with short_directory() as base:
+        diary = Diary()
+        supervisor = Supervisor(base, program(base, "touch admin.sock; exec sleep 60"), converse=nobody, watcher=diary)
+        await supervisor.begin()
+        (only,) = supervisor.generations()
+
+        async def begun() -> bool:
+            return only.has_begun
+
+        await eventually(begun, what="the program has begun")
+        with structlog.testing.capture_logs() as events:
+            async with asyncio.TaskGroup() as group:
+                ending = group.create_task(supervisor.end(drain=60))
+
+                async def waits() -> bool:
+                    return any(event["event"] == "envoy does not drain" for event in events)
+
+                await eventually(waits, what="the end waits")
+                ending.cancel()
+        assert ending.cancelled()
+        assert len([event for event in events if event["event"] == "envoy does not drain"]) == 1
+        assert not only.process.alive
+        assert diary.ended_numbers == [1]
+        assert supervisor.generations() == []
+        assert list(base.glob("gen-*")) == []
+
+
+async def test_program_that_has_not_begun_is_not_drained() -> None:
+    """A process that has no admin interface yet serves nobody: it is ended without a question or a wait."""
+    with short_directory() as base:
+        supervisor = Supervisor(base, program(base, "exec sleep 60"), converse=nobody, watcher=Diary())
+        await supervisor.begin()
+        with structlog.testing.capture_logs() as events:
+            async with asyncio.timeout(5):
+                await supervisor.end(drain=60)
+        assert events == []

@@ -29,6 +29,7 @@ def test_round_trip(tmp_path: Path) -> None:
     trafficfile.save(path, some_state())
     assert trafficfile.load(path) == some_state()
     assert list(tmp_path.iterdir()) == [path]
+    assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_no_file(tmp_path: Path) -> None:
