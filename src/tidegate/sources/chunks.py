@@ -64,8 +64,10 @@ class Entry:
 
     @property
     def value(self) -> Any:
-        """The object as it was written: dicts, lists and scalars."""
-        value = self.document.value
+        """The object as it was written: dicts, lists and scalars. Costs a parse: only the text is kept."""
+        parsed = parse(self.document.text + "\n")
+        assert not isinstance(parsed, Broken)
+        value = parsed[0].value
         for key in self.keys:
             value = value[key]
         return value
