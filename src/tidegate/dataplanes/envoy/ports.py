@@ -50,6 +50,8 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
     pid: int | None
 
 
+_MORE_LOOKS = 6
+
 _SOMEBODY = Holder(description="another process", pid=None)
 
 
@@ -71,12 +73,14 @@ def foreign_listeners(sockets: Collection[SocketAddress], own_pids: Collection[i
 
 
 def _listed(sockets: Collection[SocketAddress], own_pids: Collection[int]) -> dict[SocketAddress, Holder]:
-    """The answer from the kernel's table. Who is suspected must be there in two looks, because one of our own
+    """The answer from the kernel's table. Who is suspected must be there in every look, because one of our own
     sockets may be closed between reading the table and reading our descriptors.
     """
     ports = {port for _, port in sockets}
     suspects = _foreign(ports, own_pids)
-    if suspects:
+    for _ in range(_MORE_LOOKS):
+        if not suspects:
+            return {}
         again = {entry.inode for entry in _foreign(ports, own_pids)}
         suspects = [entry for entry in suspects if entry.inode in again]
     by_port: dict[int, list[ListenSocket]] = {}
