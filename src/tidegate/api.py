@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from tidegate import app
+from tidegate.app import standalone
 from tidegate.controller.foresight import settle
 from tidegate.core.config import CoreConfig
 from tidegate.core.decision import Decision
@@ -86,4 +86,4 @@ def resolve(
 
 async def run(settings: RunSettings, *, stop: asyncio.Event) -> None:
     """Serve until ``stop`` is set. Raises what TidegateError's subclasses say when it cannot start."""
-    await app.run(settings, stop=stop, reread=asyncio.Event())
+    await standalone.run(settings, stop=stop, reread=asyncio.Event())

@@ -61,8 +61,8 @@ def check(
 
 def decide(settings: CheckSettings, *, strict: bool) -> Verdict:
     """Decide about the input. Raises SettingsError and SourceError."""
-    from tidegate import app
+    from tidegate.app import standalone
 
-    result = app.check(settings)
+    result = standalone.check(settings)
     said = (*result.diagnostics, *findings_of(result.state, result.origin))
     return verdict(result.state, said, hints_about(result.state), readable=result.readable, strict=strict)

@@ -120,12 +120,12 @@ class Watcher:
 
 
 async def _run_and_show(settings: RunSettings, wishes: Wishes, *, once: bool) -> None:
-    from tidegate import app
+    from tidegate.app import standalone
 
     watcher = Watcher()
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(
-            app.run(settings, stop=wishes.stop, reread=wishes.reread, observer=watcher), name="instance"
+            standalone.run(settings, stop=wishes.stop, reread=wishes.reread, observer=watcher), name="instance"
         )
         showing = tasks.create_task(_show(watcher, wishes, settings, once=once), name="show")
         await running

@@ -112,6 +112,6 @@ def _run_with_console(settings: RunSettings) -> int:
 
 
 async def _serve(settings: RunSettings, wishes: Wishes, observer: Observer | None) -> None:
-    from tidegate import app
+    from tidegate.app import standalone
 
-    await app.run(settings, stop=wishes.stop, reread=wishes.reread, observer=observer)
+    await standalone.run(settings, stop=wishes.stop, reread=wishes.reread, observer=observer)

@@ -1,4 +1,4 @@
-"""The composition root: the only module that knows every part, and puts them together.
+"""The composition root of a standalone instance: puts every part together.
 
 Comes in: settings. Goes out: a running instance, or the decision about some input without any socket.
 """

@@ -9,16 +9,16 @@ import pytest
 
 from support.manifests import backend, gateway, listener, parent, tcproute, write
 from support.resources import gateway_key
-from tidegate import app
+from tidegate.app import standalone
 from tidegate.errors import SettingsError, SourceError
 from tidegate.names import ObjectKey
 from tidegate.settings import AccessLog, AccessLogFormat, CheckSettings, RunSettings
 
 
-def check(path: Path, *backends: str, controller_name: str | None = None) -> app.CheckResult:
+def check(path: Path, *backends: str, controller_name: str | None = None) -> standalone.CheckResult:
     """What would happen with this input."""
     name = {} if controller_name is None else {"controller_name": controller_name}
-    return app.check(CheckSettings(paths=(str(path),), backends=backends, **name))
+    return standalone.check(CheckSettings(paths=(str(path),), backends=backends, **name))
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_unusable_flags_and_paths_are_said_before_anything_happens(example: Path
 
 def test_every_data_plane_has_features() -> None:
     """The table of data planes says what each can do."""
-    assert {name: features.name for name, features in app.PLANES.items()} == {"envoy": "envoy"}
+    assert {name: features.name for name, features in standalone.PLANES.items()} == {"envoy": "envoy"}
 
 
 async def test_an_access_log_that_cannot_be_written_is_said_before_anything_happens(
@@ -81,5 +81,5 @@ async def test_an_access_log_that_cannot_be_written_is_said_before_anything_happ
     log = AccessLog(AccessLogFormat.JSON, tmp_path / "nowhere" / "x.log")
     settings = RunSettings(paths=(str(example),), state_dir=tmp_path / "state", access_log=log)
     with pytest.raises(SettingsError, match="--access-log"):
-        await app.run(settings, stop=asyncio.Event(), reread=asyncio.Event())
+        await standalone.run(settings, stop=asyncio.Event(), reread=asyncio.Event())
     assert not (tmp_path / "state").exists()
