@@ -26,3 +26,17 @@ class DataPlaneError(TidegateError):
 
 class InstanceError(TidegateError):
     """A running instance was not found, is in the way, or does not answer. Fatal for the command."""
+
+
+class KubeError(TidegateError):
+    """The Kubernetes API server refused a request, or cannot be reached.
+
+    ``status`` is the HTTP status, None when there was no answer; ``reason`` that of the API's ``Status`` object
+    (``NotFound``, ``Conflict``, ``Expired``, ...), or empty. Fatal where a command cannot start without an answer;
+    elsewhere retried with back-off, by whoever knows what to do about the reason.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None, reason: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason

@@ -35,6 +35,11 @@ PLANTED = {
         ("tidegate.dataplanes.planted", "envoy"),
         ("tidegate.core.planted", "google"),
     ],
+    "Kubernetes is spoken in one package": [
+        ("tidegate.sources.planted", "kubernetes"),
+        ("tidegate.core.planted", "kubernetes"),
+    ],
+    "Certificates are made in one module": [("tidegate.dataplanes.envoy.planted", "cryptography")],
     "YAML is read by sources and written by the command line": [("tidegate.core.planted", "yaml")],
     "HTTP is spoken by the admin API and Envoy's admin client": [("tidegate.dataplanes.envoy.planted", "aiohttp")],
     "Only the command line speaks to terminals": [("tidegate.admin.planted", "rich")],

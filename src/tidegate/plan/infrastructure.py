@@ -1,0 +1,76 @@
+"""What a Gateway needs in a cluster to be served: the plan of its data plane's own Kubernetes objects.
+
+One value per Gateway of ours, from the decision (``core``) to the fleet (``fleet``), which turns it into
+manifests. Names and labels follow GEP-1762, propagated labels and annotations GEP-1867.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from tidegate.names import ObjectKey
+
+
+class ServiceType(enum.Enum):
+    """How the data plane's Service is exposed (``Service.spec.type``)."""
+
+    LOAD_BALANCER = "LoadBalancer"
+    NODE_PORT = "NodePort"
+    CLUSTER_IP = "ClusterIP"
+
+
+class Parameters(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``parametersRef`` can choose about a Gateway's data plane; see ``docs/kubernetes.md``.
+
+    ``image`` None: the controller's own image. ``resources``, ``tolerations`` and ``node_selector`` are those of
+    a Pod's specification. ``drain_time`` is how long, in seconds, a Pod that ends lets its connections go on.
+    ``load_balancer_class`` and ``external_traffic_policy`` are those of the Service; None leaves them out.
+    """
+
+    replicas: int = 1
+    service_type: ServiceType = ServiceType.LOAD_BALANCER
+    image: str | None = None
+    resources: Mapping[str, Any] = {}
+    node_selector: Mapping[str, str] = {}
+    tolerations: tuple[Mapping[str, Any], ...] = ()
+    host_network: bool = False
+    drain_time: int = 60
+    load_balancer_class: str | None = None
+    external_traffic_policy: str | None = None
+    access_log: str = "off"
+
+
+class InfrastructurePort(msgspec.Struct, frozen=True, order=True, kw_only=True):
+    """A port that the data plane's Service opens. ``name`` is unique in the Service (a DNS label)."""
+
+    name: str
+    port: int
+    protocol: str
+
+
+class Infrastructure(msgspec.Struct, frozen=True, kw_only=True):
+    """The data plane of one Gateway. Its scope is ``gateway.path``.
+
+    ``name`` is that of all generated objects, at most 63 characters and a DNS label. ``uid`` is the Gateway's, for
+    owner references. ``labels`` and ``annotations`` are those of ``spec.infrastructure``. ``addresses`` are the
+    values that the Gateway asks for, in order. ``ports`` are those of all accepted listeners, sorted.
+    """
+
+    gateway: ObjectKey
+    uid: str
+    class_name: str
+    name: str
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    ports: tuple[InfrastructurePort, ...]
+    addresses: tuple[str, ...]
+    parameters: Parameters
+
+    @property
+    def scope(self) -> str:
+        """What the data plane serves, as in the plan's socket keys."""
+        return self.gateway.path
