@@ -21,6 +21,12 @@ DISCOVERY_GROUP = "discovery.k8s.io"
 
 CONTROLLER_NAME = "tidegate.dev/gateway-controller"
 
+TRUST_DOMAIN = "tidegate.dev"
+"""The SPIFFE trust domain of the identities in tidegate's own certificates."""
+
+CONTROLLER_IDENTITY = f"spiffe://{TRUST_DOMAIN}/controller"
+"""Who a replica of the controller is, in its certificate."""
+
 WILDCARD_ADDRESS = "*"
 """The address of a socket that accepts connections on every address of the host."""
 
@@ -90,3 +96,8 @@ class PoolKey(msgspec.Struct, frozen=True, order=True, cache_hash=True):
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.service}:{self.port}"
+
+
+def proxy_identity(scope: str) -> str:
+    """Who a proxy is, in its certificate: one that serves ``scope``, and nothing else (SPIFFE ID, section 2)."""
+    return f"spiffe://{TRUST_DOMAIN}/gateway/{scope}"

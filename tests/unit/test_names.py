@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tidegate.names import ListenerKey, ObjectKey, PoolKey, SocketKey, TargetKey
+from tidegate.names import ListenerKey, ObjectKey, PoolKey, SocketKey, TargetKey, proxy_identity
 
 GATEWAY = ObjectKey("gateway.networking.k8s.io", "Gateway", "team", "edge")
 
@@ -34,3 +34,9 @@ def test_identities_of_different_kinds_never_meet() -> None:
 def test_a_dot_in_a_name_makes_no_other_identity() -> None:
     """Names may hold dots and dashes: identities are compared by field, never as composed text."""
     assert ListenerKey(ObjectKey("g", "k", "a", "b.c"), "d") != ListenerKey(ObjectKey("g", "k", "a", "b"), "c.d")
+
+
+def test_proxy_identity_names_its_scope_only() -> None:
+    """Proxies of different Gateways never share an identity, and none is the controller's."""
+    assert proxy_identity("team-a/edge") == "spiffe://tidegate.dev/gateway/team-a/edge"
+    assert proxy_identity("team-a/edge") != proxy_identity("team-b/edge")

@@ -74,3 +74,23 @@ class Infrastructure(msgspec.Struct, frozen=True, kw_only=True):
     def scope(self) -> str:
         """What the data plane serves, as in the plan's socket keys."""
         return self.gateway.path
+
+
+class ProxyContainer(msgspec.Struct, frozen=True, kw_only=True):
+    """What the container of a data plane's Pod runs: from the data plane, which knows it, to the fleet.
+
+    ``arguments`` and ``drain_arguments`` follow the image's command (``tidegate``); the latter runs before the
+    container is told to end, for up to the drain time. ``$(POD_NAME)`` and ``$(POD_IP)`` in them stand for the
+    Pod's. ``files`` (name to content) are mounted in ``configuration_directory``; the certificate (``tls.crt``,
+    ``tls.key``) and the authorities to trust (``ca.crt``) in ``certificates_directory``; ``run_directory`` is empty
+    and writable. ``status_port`` answers ``GET /ready`` (200 once the first configuration is there) and
+    ``GET /stats/prometheus``.
+    """
+
+    arguments: tuple[str, ...]
+    drain_arguments: tuple[str, ...]
+    files: Mapping[str, str]
+    configuration_directory: str
+    certificates_directory: str
+    run_directory: str
+    status_port: int

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import msgspec
 
+from tidegate.model.apis import InstalledApis
 from tidegate.model.diagnostics import Diagnostic
 from tidegate.model.kinds import Resource
 from tidegate.names import ObjectKey
@@ -25,11 +26,13 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
     """Changes that belong together. The first batch of a source holds everything it knows.
 
-    ``diagnostics`` is all there is to say about the input now; None: the same as before.
+    ``diagnostics`` is all there is to say about the input now; None: the same as before. ``apis`` likewise says
+    what the cluster has installed; it stays None where there is no cluster.
     """
 
     changes: tuple[Change, ...]
     diagnostics: tuple[Diagnostic, ...] | None = None
+    apis: InstalledApis | None = None
 
 
 class Source(Protocol):
