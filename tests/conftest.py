@@ -13,6 +13,8 @@ from hypothesis import settings
 from support.instances import Instances
 from support.ports import Ports
 
+pytest_plugins = ["support.cluster_fixtures"]
+
 INSTANCES = pytest.StashKey[Instances]()
 WANTED_FILES = 16_384
 
