@@ -11,11 +11,13 @@ BIN := $(VENV)/bin
 READY := PYTHON='$(PYTHON)' scripts/venv '$(VENV)'
 CODE := src tests bench scripts/layout
 
-.PHONY: help demo test check lint fix bench clean
+.PHONY: help demo test test-cluster check lint fix bench clean
 
 help:
 	@echo "make demo    run the guide's example with two echo backends; edit its YAML and watch"
 	@echo "make test    run the tests"
+	@echo "make test-cluster"
+	@echo "             the same with a real Kubernetes API server, which Go builds on first use (some minutes)"
 	@echo "make check   format, lint, types, import contracts, layout, tests"
 	@echo "make lint    the same without the tests"
 	@echo "make fix     repair what formatter and linter can repair"
@@ -29,6 +31,9 @@ demo:
 test:
 	@$(READY) dev
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-cluster:
+	@KUBEBUILDER_ASSETS=$$(scripts/cluster-assets) && export KUBEBUILDER_ASSETS && $(MAKE) --no-print-directory test
 
 check: lint test
 
