@@ -32,11 +32,15 @@ class KubeError(TidegateError):
     """The Kubernetes API server refused a request, or cannot be reached.
 
     ``status`` is the HTTP status, None when there was no answer; ``reason`` that of the API's ``Status`` object
-    (``NotFound``, ``Conflict``, ``Expired``, ...), or empty. Fatal where a command cannot start without an answer;
-    elsewhere retried with back-off, by whoever knows what to do about the reason.
+    (``NotFound``, ``Conflict``, ``Expired``, ...), or empty. ``retry_after`` is how many seconds the server asked to
+    wait, None when it did not. Fatal where a command cannot start without an answer; elsewhere retried with back-off,
+    by whoever knows what to do about the reason.
     """
 
-    def __init__(self, message: str, *, status: int | None = None, reason: str = "") -> None:
+    def __init__(
+        self, message: str, *, status: int | None = None, reason: str = "", retry_after: float | None = None
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.reason = reason
+        self.retry_after = retry_after

@@ -41,7 +41,10 @@ PLANTED = {
     ],
     "Certificates are made in one module": [("tidegate.dataplanes.envoy.planted", "cryptography")],
     "YAML is read by sources and written by the command line": [("tidegate.core.planted", "yaml")],
-    "HTTP is spoken by the admin API and Envoy's admin client": [("tidegate.dataplanes.envoy.planted", "aiohttp")],
+    "HTTP is spoken by the admin API, Envoy's admin client and the Kubernetes client": [
+        ("tidegate.dataplanes.envoy.planted", "aiohttp"),
+        ("tidegate.kube.planted", "aiohttp"),
+    ],
     "Only the command line speaks to terminals": [("tidegate.admin.planted", "rich")],
     "The decision and the protocols are pure": [
         ("tidegate.names", "os"),

@@ -1,0 +1,281 @@
+"""What one can ask of an API server: the verbs of its objects.
+
+In: paths and plain mappings. Out: plain mappings. Every method raises ``KubeError``; nothing is repeated here, as only
+callers know what a repetition would do. Following changes for ever is `reflector`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http
+import random
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from typing import Any, Final, Generic, Literal, TypeVar, overload
+
+import msgspec
+
+from tidegate.errors import KubeError
+from tidegate.kube.lines import Lines
+from tidegate.kube.refusals import Refusal, broken_off, expired
+from tidegate.kube.resources import ApiResource, Object
+from tidegate.kube.transport import Request, Transport
+
+T = TypeVar("T")
+
+PAGE: Final = 500
+"""So many objects are asked for at a time."""
+
+WATCH_S: Final = (240, 360)
+"""The server ends a watch after so many seconds, drawn at random so that watches do not all end at once."""
+
+SILENCE_S: Final = 150.0
+"""A watch that says nothing for so long is taken for dead. Servers send a bookmark about every minute."""
+
+_RESTARTS: Final = 3
+
+_AS_METADATA: Final = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1"
+
+
+class Listing(msgspec.Struct, Generic[T], frozen=True):
+    """All objects at one moment; a watch from ``resource_version`` misses nothing after it."""
+
+    objects: tuple[T, ...]
+    resource_version: str
+
+
+class WatchEvent(msgspec.Struct, frozen=True):
+    """What a watch says. A further watch from ``resource_version`` sees what came after this.
+
+    The object of a bookmark says nothing but that version.
+    """
+
+    type: Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK"]
+    object: Object
+    resource_version: str
+
+
+class Selection(msgspec.Struct, frozen=True, kw_only=True):
+    """Which objects of a kind are meant, and how much of each. ``namespace`` empty: all namespaces.
+
+    ``metadata_only``: their metadata, as ``PartialObjectMetadata``.
+    """
+
+    resource: ApiResource
+    namespace: str = ""
+    label_selector: str = ""
+    field_selector: str = ""
+    metadata_only: bool = False
+
+    @property
+    def path(self) -> str:
+        """Where they are listed and watched."""
+        return self.resource.collection(self.namespace)
+
+    @property
+    def params(self) -> dict[str, str]:
+        """The parameters that select them."""
+        selectors = {"labelSelector": self.label_selector, "fieldSelector": self.field_selector}
+        return {name: value for name, value in selectors.items() if value}
+
+    def accept(self, suffix: str = "") -> str:
+        """The header that asks for this much; ``suffix`` is ``List`` for a list."""
+        return _AS_METADATA.format(suffix) if self.metadata_only else "application/json"
+
+
+class KubeClient:
+    """A client for one API server; `tidegate.kube.config.connected` makes it."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    async def get(self, path: str, *, params: Mapping[str, str] = {}) -> Object:
+        """The object at a path."""
+        return await self._object(Request(method="GET", path=path, action=f"read {path}", params=params))
+
+    async def read(self, path: str, shape: type[T]) -> T:
+        """What ``shape`` has of the object at a path; the rest is skipped while decoding."""
+        request = Request(method="GET", path=path, action=f"read {path}")
+        return _decoded(request, await self._transport.answer(request), shape)
+
+    @overload
+    async def items(
+        self, resource: ApiResource, *, namespace: str = "", label_selector: str = "", page: int = PAGE
+    ) -> Listing[Object]: ...
+
+    @overload
+    async def items(
+        self,
+        resource: ApiResource,
+        *,
+        namespace: str = "",
+        label_selector: str = "",
+        page: int = PAGE,
+        read: Callable[[Object], T],
+    ) -> Listing[T]: ...
+
+    async def items(
+        self,
+        resource: ApiResource,
+        *,
+        namespace: str = "",
+        label_selector: str = "",
+        page: int = PAGE,
+        read: Callable[[Object], Any] = lambda item: item,
+    ) -> Listing[Any]:
+        """All objects of a kind, listed in pages; what ``read`` makes of each is kept, the rest of the page is not."""
+        selection = Selection(resource=resource, namespace=namespace, label_selector=label_selector)
+        return await self.listing(selection, read, page=page)
+
+    async def listing(self, selection: Selection, read: Callable[[Object], T], *, page: int = PAGE) -> Listing[T]:
+        """The same for any selection. Starts again when the server forgets where the list goes on."""
+        for _ in range(_RESTARTS):
+            try:
+                return await self._listing(selection, read, page)
+            except KubeError as error:
+                if not expired(error):
+                    raise
+        return await self._listing(selection, read, page)
+
+    @contextlib.asynccontextmanager
+    async def watch(
+        self, selection: Selection, *, resource_version: str, silence: float = SILENCE_S
+    ) -> AsyncGenerator[AsyncIterator[WatchEvent], None]:
+        """Changes after a version, until the server ends the watch: one request.
+
+        Entering means that the server accepted it. Raises KubeError, within too: when the server ends the watch with
+        an error, the connection breaks, or nothing is heard for ``silence`` seconds.
+        """
+        request = Request(
+            method="GET",
+            path=selection.path,
+            action=f"watch {selection.path}",
+            params=selection.params
+            | {
+                "watch": "true",
+                "allowWatchBookmarks": "true",
+                "resourceVersion": resource_version,
+                "timeoutSeconds": str(random.randint(*WATCH_S)),  # noqa: S311 - spreads load
+            },
+            accept=selection.accept(),
+            silence=silence,
+        )
+        async with (
+            self._transport.stream(request) as response,
+            contextlib.aclosing(self._transport.chunks(request, response)) as chunks,
+        ):
+            events = _events(request, chunks)
+            async with contextlib.aclosing(events):
+                yield events
+
+    async def create(self, path: str, body: Object) -> Object:
+        """Creates an object in the collection at a path; what became of it."""
+        return await self._object(Request(method="POST", path=path, action=f"create in {path}", body=body))
+
+    async def replace(self, path: str, body: Object) -> Object:
+        """Replaces the object at a path, if it still has ``metadata.resourceVersion`` of the body."""
+        return await self._object(Request(method="PUT", path=path, action=f"replace {path}", body=body))
+
+    async def apply(self, path: str, body: Object, *, field_manager: str, force: bool = True) -> Object:
+        """Server-side apply. ``force`` takes fields over from other managers."""
+        return await self._object(
+            Request(
+                method="PATCH",
+                path=path,
+                action=f"apply {path}",
+                params={"fieldManager": field_manager, "force": "true" if force else "false"},
+                body=body,
+                content_type="application/apply-patch+yaml",
+            )
+        )
+
+    async def merge_patch(self, path: str, body: Object) -> Object:
+        """JSON merge patch (RFC 7396)."""
+        content_type = "application/merge-patch+json"
+        return await self._object(
+            Request(method="PATCH", path=path, action=f"change {path}", body=body, content_type=content_type)
+        )
+
+    async def delete(self, path: str, *, uid: str | None = None, propagation: str = "Background") -> bool:
+        """Deletes the object at a path, with ``uid`` only that very one. False: it was gone already."""
+        options: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
+        if uid is not None:
+            options["preconditions"] = {"uid": uid}
+        try:
+            await self._transport.answer(Request(method="DELETE", path=path, action=f"delete {path}", body=options))
+        except KubeError as error:
+            # A conflict is about the precondition: another object has the name now.
+            if error.status == http.HTTPStatus.NOT_FOUND or (uid and error.status == http.HTTPStatus.CONFLICT):
+                return False
+            raise
+        return True
+
+    async def _object(self, request: Request) -> Object:
+        return _decoded(request, await self._transport.answer(request), dict[str, Any])
+
+    async def _listing(self, selection: Selection, read: Callable[[Object], T], page: int) -> Listing[T]:
+        found: list[T] = []
+        params = selection.params | {"limit": str(page)}
+        while True:
+            request = Request(
+                method="GET",
+                path=selection.path,
+                action=f"list {selection.path}",
+                params=params,
+                accept=selection.accept("List"),
+            )
+            body = _decoded(request, await self._transport.answer(request), _Page)
+            found.extend(read(item) for item in body.complete())
+            if not body.metadata.continue_:
+                return Listing(tuple(found), body.metadata.resource_version)
+            params["continue"] = body.metadata.continue_
+
+
+class _PageMeta(msgspec.Struct, rename="camel"):
+    resource_version: str
+    continue_: str = msgspec.field(default="", name="continue")
+
+
+class _Page(msgspec.Struct, rename="camel"):
+    """One page of a list."""
+
+    api_version: str
+    kind: str
+    metadata: _PageMeta
+    items: list[Object] | None = None
+
+    def complete(self) -> list[Object]:
+        """The objects. Those of built-in kinds say only together what they are; here each does."""
+        items = self.items or []
+        for item in items:
+            item.setdefault("apiVersion", self.api_version)
+            item.setdefault("kind", self.kind.removesuffix("List"))
+        return items
+
+
+class _Frame(msgspec.Struct):
+    """A line of a watch; what ``object`` is depends on the type."""
+
+    type: Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR"]
+    object: msgspec.Raw
+
+
+class _Versioned(msgspec.Struct):
+    metadata: _PageMeta
+
+
+async def _events(request: Request, chunks: AsyncIterator[bytes]) -> AsyncGenerator[WatchEvent, None]:
+    lines = Lines()
+    async for chunk in chunks:
+        for line in lines.feed(chunk):
+            frame = _decoded(request, line, _Frame)
+            if frame.type == "ERROR":
+                raise broken_off(request.action, _decoded(request, frame.object, Refusal))
+            version = _decoded(request, frame.object, _Versioned).metadata.resource_version
+            yield WatchEvent(frame.type, _decoded(request, frame.object, dict[str, Any]), version)
+
+
+def _decoded(request: Request, data: bytes | msgspec.Raw, shape: type[T]) -> T:
+    try:
+        return msgspec.json.decode(data, type=shape)
+    except msgspec.DecodeError as error:
+        raise KubeError(f"cannot {request.action}: the answer is not from a Kubernetes API server: {error}") from error
