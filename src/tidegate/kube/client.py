@@ -10,14 +10,16 @@ import contextlib
 import http
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from typing import Any, Final, Generic, Literal, TypeVar, overload
+from typing import Any, Final, Generic, TypeVar, overload
 
 import msgspec
 
 from tidegate.errors import KubeError
+from tidegate.kube.answers import Page, WatchEvent, decoded, event
 from tidegate.kube.lines import Lines
-from tidegate.kube.refusals import Refusal, broken_off, expired
+from tidegate.kube.refusals import expired
 from tidegate.kube.resources import ApiResource, Object
+from tidegate.kube.selection import Selection
 from tidegate.kube.transport import Request, Transport
 
 T = TypeVar("T")
@@ -32,8 +34,7 @@ SILENCE_S: Final = 150.0
 """A watch that says nothing for so long is taken for dead. Servers send a bookmark about every minute."""
 
 _RESTARTS: Final = 3
-
-_AS_METADATA: Final = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1"
+"""So many times a list starts again because the server forgot where it goes on."""
 
 
 class Listing(msgspec.Struct, Generic[T], frozen=True):
@@ -43,50 +44,16 @@ class Listing(msgspec.Struct, Generic[T], frozen=True):
     resource_version: str
 
 
-class WatchEvent(msgspec.Struct, frozen=True):
-    """What a watch says. A further watch from ``resource_version`` sees what came after this.
-
-    The object of a bookmark says nothing but that version.
-    """
-
-    type: Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK"]
-    object: Object
-    resource_version: str
-
-
-class Selection(msgspec.Struct, frozen=True, kw_only=True):
-    """Which objects of a kind are meant, and how much of each. ``namespace`` empty: all namespaces.
-
-    ``metadata_only``: their metadata, as ``PartialObjectMetadata``.
-    """
-
-    resource: ApiResource
-    namespace: str = ""
-    label_selector: str = ""
-    field_selector: str = ""
-    metadata_only: bool = False
-
-    @property
-    def path(self) -> str:
-        """Where they are listed and watched."""
-        return self.resource.collection(self.namespace)
-
-    @property
-    def params(self) -> dict[str, str]:
-        """The parameters that select them."""
-        selectors = {"labelSelector": self.label_selector, "fieldSelector": self.field_selector}
-        return {name: value for name, value in selectors.items() if value}
-
-    def accept(self, suffix: str = "") -> str:
-        """The header that asks for this much; ``suffix`` is ``List`` for a list."""
-        return _AS_METADATA.format(suffix) if self.metadata_only else "application/json"
-
-
 class KubeClient:
     """A client for one API server; `tidegate.kube.config.connected` makes it."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
+
+    @property
+    def away(self) -> bool:
+        """Whether the server gave no answer at all to the last request; operators know that already."""
+        return self._transport.away
 
     async def get(self, path: str, *, params: Mapping[str, str] = {}) -> Object:
         """The object at a path."""
@@ -95,7 +62,7 @@ class KubeClient:
     async def read(self, path: str, shape: type[T]) -> T:
         """What ``shape`` has of the object at a path; the rest is skipped while decoding."""
         request = Request(method="GET", path=path, action=f"read {path}")
-        return _decoded(request, await self._transport.answer(request), shape)
+        return decoded(request.action, await self._transport.answer(request), shape)
 
     @overload
     async def items(
@@ -156,7 +123,7 @@ class KubeClient:
                 "resourceVersion": resource_version,
                 "timeoutSeconds": str(random.randint(*WATCH_S)),  # noqa: S311 - spreads load
             },
-            accept=selection.accept(),
+            accept=selection.accept_watch,
             silence=silence,
         )
         async with (
@@ -210,7 +177,7 @@ class KubeClient:
         return True
 
     async def _object(self, request: Request) -> Object:
-        return _decoded(request, await self._transport.answer(request), dict[str, Any])
+        return decoded(request.action, await self._transport.answer(request), dict[str, Any])
 
     async def _listing(self, selection: Selection, read: Callable[[Object], T], page: int) -> Listing[T]:
         found: list[T] = []
@@ -221,61 +188,17 @@ class KubeClient:
                 path=selection.path,
                 action=f"list {selection.path}",
                 params=params,
-                accept=selection.accept("List"),
+                accept=selection.accept_list,
             )
-            body = _decoded(request, await self._transport.answer(request), _Page)
-            found.extend(read(item) for item in body.complete())
+            body = decoded(request.action, await self._transport.answer(request), Page)
+            found.extend(read(item) for item in body.objects())
             if not body.metadata.continue_:
                 return Listing(tuple(found), body.metadata.resource_version)
             params["continue"] = body.metadata.continue_
-
-
-class _PageMeta(msgspec.Struct, rename="camel"):
-    resource_version: str
-    continue_: str = msgspec.field(default="", name="continue")
-
-
-class _Page(msgspec.Struct, rename="camel"):
-    """One page of a list."""
-
-    api_version: str
-    kind: str
-    metadata: _PageMeta
-    items: list[Object] | None = None
-
-    def complete(self) -> list[Object]:
-        """The objects. Those of built-in kinds say only together what they are; here each does."""
-        items = self.items or []
-        for item in items:
-            item.setdefault("apiVersion", self.api_version)
-            item.setdefault("kind", self.kind.removesuffix("List"))
-        return items
-
-
-class _Frame(msgspec.Struct):
-    """A line of a watch; what ``object`` is depends on the type."""
-
-    type: Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR"]
-    object: msgspec.Raw
-
-
-class _Versioned(msgspec.Struct):
-    metadata: _PageMeta
 
 
 async def _events(request: Request, chunks: AsyncIterator[bytes]) -> AsyncGenerator[WatchEvent, None]:
     lines = Lines()
     async for chunk in chunks:
         for line in lines.feed(chunk):
-            frame = _decoded(request, line, _Frame)
-            if frame.type == "ERROR":
-                raise broken_off(request.action, _decoded(request, frame.object, Refusal))
-            version = _decoded(request, frame.object, _Versioned).metadata.resource_version
-            yield WatchEvent(frame.type, _decoded(request, frame.object, dict[str, Any]), version)
-
-
-def _decoded(request: Request, data: bytes | msgspec.Raw, shape: type[T]) -> T:
-    try:
-        return msgspec.json.decode(data, type=shape)
-    except msgspec.DecodeError as error:
-        raise KubeError(f"cannot {request.action}: the answer is not from a Kubernetes API server: {error}") from error
+            yield event(request.action, line)

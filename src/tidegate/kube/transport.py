@@ -55,6 +55,11 @@ class Transport:
         self._access = access
         self._away_since: float | None = None
 
+    @property
+    def away(self) -> bool:
+        """Whether the last request got no answer; the log has said so."""
+        return self._away_since is not None
+
     async def answer(self, request: Request) -> bytes:
         """The body of a successful answer. Raises KubeError."""
         async with self.stream(request) as response:
