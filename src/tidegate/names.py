@@ -18,6 +18,7 @@ import msgspec
 GATEWAY_GROUP = "gateway.networking.k8s.io"
 CORE_GROUP = ""
 DISCOVERY_GROUP = "discovery.k8s.io"
+TIDEGATE_GROUP = "tidegate.dev"
 
 CONTROLLER_NAME = "tidegate.dev/gateway-controller"
 

@@ -63,6 +63,27 @@ TLS_GATEWAY: Document = {
     },
 }
 
+GATEWAY_PARAMETERS: Document = {
+    "apiVersion": "tidegate.dev/v1alpha1",
+    "kind": "GatewayParameters",
+    "metadata": {"name": "p", "namespace": "infra"},
+    "spec": {
+        "replicas": 2,
+        "service": {"type": "LoadBalancer", "loadBalancerClass": "example.com/lb", "externalTrafficPolicy": "Local"},
+        "pod": {
+            "image": "registry.example.com/tidegate:1",
+            "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"cpu": 1}},
+            "nodeSelector": {"example.com/edge": "yes"},
+            "tolerations": [
+                {"key": "edge", "operator": "Equal", "value": "yes", "effect": "NoExecute", "tolerationSeconds": 60}
+            ],
+            "hostNetwork": False,
+        },
+        "drainSeconds": 30,
+        "accessLog": "json",
+    },
+}
+
 TCP_ROUTE: Document = {
     "apiVersion": "gateway.networking.k8s.io/v1",
     "kind": "TCPRoute",
@@ -114,6 +135,7 @@ EVERY_KIND: tuple[Document, ...] = (
     GATEWAY_CLASS,
     GATEWAY,
     TLS_GATEWAY,
+    GATEWAY_PARAMETERS,
     TCP_ROUTE,
     TCP_ROUTE_ALPHA,
     REFERENCE_GRANT,

@@ -201,6 +201,7 @@ _COLUMNS: dict[str, list[Column]] = {
         Column("ACCEPTED", lambda item: status_of(item, "Accepted")),
         Column("DESCRIPTION", _spec("description"), wide=True),
     ],
+    "gatewayparameters": [Column("REPLICAS", _spec("replicas")), Column("SERVICE", _spec("service", "type"))],
     "services": [Column("TYPE", _spec("type")), Column("PORT(S)", _ports)],
     "endpointslices": [
         Column("ADDRESSTYPE", lambda item: str(item.get("addressType", UNKNOWN))),

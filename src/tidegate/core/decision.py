@@ -26,6 +26,7 @@ from tidegate.plan.types import PlanKey, PlanValue
 INPUTS: tuple[Node, ...] = (
     tables.CLASSES,
     tables.GATEWAYS,
+    tables.PARAMETERS,
     tables.ROUTES,
     tables.GRANTS,
     tables.NAMESPACES,
@@ -34,7 +35,7 @@ INPUTS: tuple[Node, ...] = (
     tables.OUTCOMES,
     tables.ADDRESSES,
 )
-OBJECTS = INPUTS[:7]
+OBJECTS = INPUTS[:8]
 STATUSES = (CLASS_STATUSES, GATEWAY_STATUSES, ROUTE_STATUSES)
 
 NODES: tuple[Node, ...] = (

@@ -9,12 +9,14 @@ from tidegate.core.routes.table import BY_GROUP_KIND
 from tidegate.model.corev1 import SERVICE_NAME_LABEL, EndpointSlice, Namespace, Service
 from tidegate.model.gateway import Gateway, GatewayClass
 from tidegate.model.grants import ReferenceGrant
+from tidegate.model.parameters import GatewayParameters
 from tidegate.model.routes import Route
 from tidegate.names import ObjectKey, SocketKey
 from tidegate.plan.outcome import AddressReport, Outcome
 
 CLASSES: Table[ObjectKey, GatewayClass] = Table("gateway classes")
 GATEWAYS: Table[ObjectKey, Gateway] = Table("gateways")
+PARAMETERS: Table[ObjectKey, GatewayParameters] = Table("gateway parameters")
 ROUTES: Table[ObjectKey, Route] = Table("routes")
 GRANTS: Table[ObjectKey, ReferenceGrant] = Table("reference grants")
 NAMESPACES: Table[ObjectKey, Namespace] = Table("namespaces")
@@ -26,6 +28,7 @@ ADDRESSES: Table[str, AddressReport] = Table("addresses")
 _TABLES: dict[tuple[str, str], Table[ObjectKey, Any]] = {
     (GatewayClass.GROUP, GatewayClass.KIND): CLASSES,
     (Gateway.GROUP, Gateway.KIND): GATEWAYS,
+    (GatewayParameters.GROUP, GatewayParameters.KIND): PARAMETERS,
     (ReferenceGrant.GROUP, ReferenceGrant.KIND): GRANTS,
     (Namespace.GROUP, Namespace.KIND): NAMESPACES,
     (Service.GROUP, Service.KIND): SERVICES,

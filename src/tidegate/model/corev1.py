@@ -46,12 +46,11 @@ class ServicePort(ApiStruct, frozen=True, kw_only=True):
 
 
 class ServiceSpec(ApiStruct, frozen=True, kw_only=True):
-    """``cluster_ip`` is ``None`` (the text) for a headless Service."""
+    """``cluster_ip`` is ``None`` (the text) for a headless Service; ``cluster_ips`` has one for each IP family."""
 
     UNREAD: ClassVar[frozenset[str]] = frozenset(
         {
             "selector",
-            "clusterIPs",
             "externalIPs",
             "sessionAffinity",
             "sessionAffinityConfig",
@@ -75,6 +74,28 @@ class ServiceSpec(ApiStruct, frozen=True, kw_only=True):
     ports: tuple[ServicePort, ...] = ()
     external_name: str | None = None
     cluster_ip: str | None = msgspec.field(default=None, name="clusterIP")
+    cluster_ips: tuple[str, ...] = msgspec.field(default=(), name="clusterIPs")
+
+
+class LoadBalancerIngress(ApiStruct, frozen=True, kw_only=True):
+    """Where a load balancer is reached: most give an ``ip``, some a ``hostname``."""
+
+    UNREAD: ClassVar[frozenset[str]] = frozenset({"ipMode", "ports"})
+
+    ip: str | None = None
+    hostname: str | None = None
+
+
+class LoadBalancerStatus(ApiStruct, frozen=True, kw_only=True):
+    ingress: tuple[LoadBalancerIngress, ...] = ()
+
+
+class ServiceStatus(ApiStruct, frozen=True, kw_only=True):
+    """What the cluster has assigned to a Service."""
+
+    UNREAD: ClassVar[frozenset[str]] = frozenset({"conditions"})
+
+    load_balancer: LoadBalancerStatus = LoadBalancerStatus()
 
 
 class Service(ApiStruct, frozen=True, kw_only=True):
@@ -85,6 +106,7 @@ class Service(ApiStruct, frozen=True, kw_only=True):
 
     metadata: ObjectMeta
     spec: ServiceSpec = ServiceSpec()
+    status: ServiceStatus | None = None
 
 
 class EndpointPort(ApiStruct, frozen=True, kw_only=True):

@@ -21,7 +21,7 @@ from tidegate.model.status import Status
 from tidegate.model.validation.versions import VERSIONS
 
 _OMITTED_WHEN_ZERO: frozenset[tuple[type[ApiStruct], str]] = frozenset(
-    {(ObjectMeta, "namespace"), (ObjectMeta, "generation"), (ServicePort, "name")}
+    {(ObjectMeta, "namespace"), (ObjectMeta, "generation"), (ObjectMeta, "uid"), (ServicePort, "name")}
 )
 """Fields whose ``""`` or ``0`` the API server leaves out. Elsewhere they are printed: a core ``group``."""
 

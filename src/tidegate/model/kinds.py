@@ -7,10 +7,11 @@ import msgspec
 from tidegate.model.corev1 import EndpointSlice, Namespace, Service
 from tidegate.model.gateway import Gateway, GatewayClass
 from tidegate.model.grants import ReferenceGrant
+from tidegate.model.parameters import GatewayParameters
 from tidegate.model.routes import TCPRoute
 from tidegate.names import CORE_GROUP, ObjectKey
 
-Resource = GatewayClass | Gateway | TCPRoute | ReferenceGrant | Namespace | Service | EndpointSlice
+Resource = GatewayClass | Gateway | GatewayParameters | TCPRoute | ReferenceGrant | Namespace | Service | EndpointSlice
 
 
 class Kind(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +49,7 @@ def _row(resource: type[Resource], versions: str, plural: str, short: str = "", 
 KINDS: tuple[Kind, ...] = (
     _row(GatewayClass, "v1 v1beta1", "gatewayclasses", "gc", namespaced=False),
     _row(Gateway, "v1 v1beta1", "gateways", "gtw"),
+    _row(GatewayParameters, "v1alpha1", "gatewayparameters", "gwparams"),
     _row(TCPRoute, "v1 v1alpha2", "tcproutes"),
     _row(ReferenceGrant, "v1 v1beta1", "referencegrants", "refgrant"),
     _row(Namespace, "v1", "namespaces", "ns", namespaced=False),

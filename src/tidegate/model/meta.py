@@ -36,14 +36,14 @@ class ObjectMeta(ApiStruct, frozen=True, kw_only=True):
 
     ``generation`` and ``order`` are set by the source that delivered the object: ``generation`` counts
     the changes of ``spec``, ``order`` breaks ties between objects of one creation second (0 where the
-    API server decides age). ``creation_timestamp`` has second precision.
+    API server decides age). ``creation_timestamp`` has second precision. ``uid`` is empty where no API server
+    gave one.
     """
 
     UNREAD: ClassVar[frozenset[str]] = frozenset(
         {
             "generateName",
             "selfLink",
-            "uid",
             "resourceVersion",
             "deletionTimestamp",
             "deletionGracePeriodSeconds",
@@ -60,6 +60,7 @@ class ObjectMeta(ApiStruct, frozen=True, kw_only=True):
     annotations: dict[AnnotationKey, Annotated[str, NULL_IS_EMPTY]] = {}
     creation_timestamp: Annotated[dt.datetime, msgspec.Meta(tz=True)] | None = None
     generation: Int64 = 0
+    uid: str = ""
     order: int = 0
 
 

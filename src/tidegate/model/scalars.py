@@ -135,3 +135,15 @@ PortName = Annotated[
 ]
 Transport = Annotated[str, choice("TCP", "UDP", "SCTP", zero_is_absent=True)]
 Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+# The API server takes a number, or such a text (apimachinery/pkg/api/resource/quantity.go).
+_DECIMAL = r"([0-9]+(\.[0-9]*)?|\.[0-9]+)"
+Quantity = (
+    Int64
+    | Annotated[
+        str,
+        text(
+            "must be an amount such as '500m', '0.5' or '64Mi'",
+            pattern=rf"^[-+]?{_DECIMAL}([KMGTPE]i|[numkMGTPE]|[eE][-+]?{_DECIMAL})?\Z",
+        ),
+    ]
+)

@@ -14,7 +14,9 @@ import msgspec
 
 from tidegate.model.decode import Decoded, FieldProblem, Rejected, Unrecognised, decode
 from tidegate.model.diagnostics import Diagnostic, Location, Severity
+from tidegate.model.gateway import Gateway
 from tidegate.model.kinds import Resource, key_of
+from tidegate.model.parameters import GatewayParameters
 from tidegate.names import ObjectKey
 from tidegate.sources.documents import Keys, items
 from tidegate.sources.locating import locate
@@ -152,7 +154,7 @@ class _Reading:
                 key = key_of(resource)
                 self.entries.append(Entry(self._chunk, document, keys, key, resource))
                 self._remark(Severity.WARNING, document, keys, key, warnings)
-                self._remark(Severity.NOTE, document, keys, key, notes)
+                self._remark(Severity.NOTE, document, keys, key, (*notes, *_for_clusters(resource)))
             case Rejected(key=key, problems=problems):
                 self._remark(Severity.ERROR, document, keys, key, problems)
                 if key is None:
@@ -173,6 +175,14 @@ class _Reading:
         for problem in problems:
             line = _line(document, (*keys, *problem.keys))
             self.remarks.append(Remark(severity, line, key, problem.path, problem.message))
+
+
+def _for_clusters(resource: Resource) -> Iterator[FieldProblem]:
+    """What of an object only has an effect where tidegate runs the data plane's Pods."""
+    if isinstance(resource, GatewayParameters):
+        yield FieldProblem(("spec",), "is checked, and has an effect in a cluster only")
+    elif isinstance(resource, Gateway) and resource.spec.infrastructure is not None:
+        yield FieldProblem(("spec", "infrastructure"), "is checked, and has an effect in a cluster only")
 
 
 def _line(document: Document, keys: Keys) -> int:

@@ -94,7 +94,7 @@ def test_an_unknown_kind_lists_all() -> None:
 
 def test_kinds_are_completed() -> None:
     """The shell completes plurals."""
-    assert complete_kind("GateW") == ["gatewayclasses", "gateways"]
+    assert complete_kind("GateW") == ["gatewayclasses", "gateways", "gatewayparameters"]
 
 
 def test_kind_and_name_can_be_one_word() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from support.checking import checked
+from support.documents import GATEWAY_PARAMETERS
 from support.manifests import backend, gateway, grant, listener, parent, service, slice_of, tcproute
 from tidegate.admin.objects import kind_named, select
 from tidegate.cli.tables import align, duration, table
@@ -38,6 +39,7 @@ def objects(tmp_path: Path) -> tuple[dict[str, Any], ...]:
         service("svc"),
         slice_of("svc", [("127.0.0.1", 7001)]),
         grant("allow", namespace="default", from_namespace="other"),
+        GATEWAY_PARAMETERS,
         {
             "apiVersion": "gateway.networking.k8s.io/v1",
             "kind": "GatewayClass",
@@ -70,6 +72,7 @@ def test_other_kinds_show_what_matters_about_them(objects: Any) -> None:
     """Each kind has its columns."""
     assert shown(objects, "svc")[1][:3] == ["svc", "ClusterIP", "6000/TCP"]
     assert shown(objects, "endpointslices", wide=True)[1][:4] == ["svc-7001", "IPv4", "7001", "127.0.0.1"]
+    assert shown(objects, "gwparams")[1][:3] == ["p", "2", "LoadBalancer"]
     assert shown(objects, "refgrant")[1][:3] == ["allow", "other/TCPRoute", "Service"]
     assert shown(objects, "gc", wide=True)[1][1:3] == ["tidegate.dev/gateway-controller", "True"]
 

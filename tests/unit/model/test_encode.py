@@ -51,6 +51,17 @@ def test_a_route_is_printed_with_its_defaults() -> None:
     assert list(printed["spec"]["parentRefs"][0]) == ["group", "kind", "name", "sectionName"]
 
 
+def test_what_an_api_server_gave_is_printed_where_it_gave_something() -> None:
+    """``uid`` and a Service's status are printed when they are set, and only then."""
+    printed = to_mapping(typed(SERVICE))
+    assert "status" not in printed
+    assert "uid" not in printed["metadata"]
+    status = {"loadBalancer": {"ingress": [{"hostname": "lb.example.com"}]}}
+    printed = to_mapping(typed(edited(edited(SERVICE, "status", status), "metadata.uid", "1-2-3")))
+    assert printed["status"] == status
+    assert printed["metadata"]["uid"] == "1-2-3"
+
+
 @pytest.mark.parametrize("document", EVERY_KIND, ids=lambda document: f"{document['kind']}-{document['apiVersion']}")
 def test_what_is_printed_can_be_read_again(document: Document) -> None:
     """Printing and decoding yields the same object, for every kind, without warnings."""

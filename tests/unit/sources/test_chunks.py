@@ -38,6 +38,31 @@ def test_unknown_fields_are_warnings() -> None:
     assert (problem.severity, problem.location.line, problem.path) == (Severity.WARNING, 13, "spec.colour")
 
 
+def test_what_has_an_effect_in_a_cluster_only_is_noted() -> None:
+    """Parameters, and a Gateway's infrastructure, are objects like all others, with a note at their place."""
+    chunk = read("""\
+kind: List
+apiVersion: v1
+items:
+- apiVersion: tidegate.dev/v1alpha1
+  kind: GatewayParameters
+  metadata: {name: p}
+  spec: {replicas: 2}
+- apiVersion: gateway.networking.k8s.io/v1
+  kind: Gateway
+  metadata: {name: gw}
+  spec:
+    gatewayClassName: tidegate
+    listeners: [{name: tcp, protocol: TCP, port: 80}]
+    infrastructure: {labels: {a: b}}
+""")
+    assert [entry.key.kind for entry in chunk.entries] == ["GatewayParameters", "Gateway"]
+    assert list(chunk.diagnostics()) == []
+    remarks = [(one.severity, one.path, one.line, one.message) for one in chunk.remarks]
+    message = "is checked, and has an effect in a cluster only"
+    assert remarks == [(Severity.NOTE, "spec", 6, message), (Severity.NOTE, "spec.infrastructure", 13, message)]
+
+
 def test_objects_without_a_name_are_told_apart() -> None:
     """What cannot be named marks its chunk: no mapping, no kind, no name."""
     for text in ("- a\n", "text\n", "kind: TCPRoute\n", route("''")):

@@ -21,7 +21,7 @@ from tidegate.model.validation.values import Boolean, Choice, Integer, Moment, N
 from tidegate.model.validation.walk import UNSOUND, Node, Unsound, Walk
 
 OBJECT_KEYS = frozenset({"apiVersion", "kind", "status"})
-"""What every object has beside the fields of its class. ``status`` in the input is ignored."""
+"""What every object has beside the fields of its class. ``status`` is ignored, unless it is such a field."""
 
 
 class ListNode(msgspec.Struct, frozen=True, kw_only=True):

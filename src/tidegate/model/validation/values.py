@@ -28,6 +28,10 @@ class Text(msgspec.Struct, frozen=True, kw_only=True):
     pattern: re.Pattern[str] | None = None
     must: str = ""
 
+    def fits(self, value: str) -> bool:
+        """Whether the pattern is found in a text."""
+        return self.pattern is None or self.pattern.search(value) is not None
+
     def read(self, value: object, keys: Keys, walk: Walk) -> str | Unsound:
         """The text itself."""
         if not isinstance(value, str):
@@ -37,7 +41,7 @@ class Text(msgspec.Struct, frozen=True, kw_only=True):
         # The length comes first: some of the CRDs' patterns take quadratic time.
         if self.high is not None and len(value) > self.high:
             return walk.reject(keys, f"must be at most {self.high} characters long, found {len(value)}")
-        if self.pattern is not None and not self.pattern.search(value):
+        if not self.fits(value):
             return walk.reject(keys, f"{self.must}, found {quoted(value)}")
         return value
 
@@ -52,6 +56,8 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
         if isinstance(value, str) and value in self.values:
             return value
         hint = did_you_mean(value, self.values) if isinstance(value, str) else ""
+        if value is False and "off" in self.values:
+            hint = ' (YAML reads off as false: write it in quotes, "off")'
         return walk.reject(keys, f"must be one of {', '.join(self.values)}; found {found(value)}{hint}")
 
 
@@ -96,18 +102,18 @@ class Moment(msgspec.Struct, frozen=True):
 
 
 class NumberOrName(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole number, or text."""
+    """A whole number, or text. Digits in quotes are text where text may be digits only."""
 
     number: Integer
     name: Text
 
     def read(self, value: object, keys: Keys, walk: Walk) -> int | str | Unsound:
         """The number as an integer, or the text itself."""
-        if not isinstance(value, str):
-            return self.number.read(value, keys, walk)
-        if _WHOLE_NUMBER.match(value):
-            return self.number.read(value, keys, walk)
-        return self.name.read(value, keys, walk)
+        if isinstance(value, str) and (self.name.fits(value) or not _WHOLE_NUMBER.match(value)):
+            return self.name.read(value, keys, walk)
+        if isinstance(value, float) and not value.is_integer() and self.name.fits(str(value)):
+            return walk.reject(keys, f'{found(value)} is not a whole number: write it in quotes, "{found(value)}"')
+        return self.number.read(value, keys, walk)
 
 
 def parse_time(value: object) -> dt.datetime | None:

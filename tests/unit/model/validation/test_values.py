@@ -12,6 +12,7 @@ from tidegate.model.validation.values import Boolean, Choice, Integer, Moment, N
 from tidegate.model.validation.walk import UNSOUND, Node, Walk
 
 SHORT = Text(low=1, high=3, pattern=re.compile(r"^[a-z]+\Z"), must="must be lower-case letters")
+AMOUNT = Text(pattern=re.compile(r"^[0-9.]+m?\Z"), must="must be an amount")
 PORT = Integer(low=1, high=65535)
 
 
@@ -32,6 +33,9 @@ def reading(node: Node, value: object) -> tuple[object, list[str]]:
         (Choice(values=("A", "B")), "B", "B"),
         (NumberOrName(number=PORT, name=SHORT), 80, 80),
         (NumberOrName(number=PORT, name=SHORT), "web", "web"),
+        (NumberOrName(number=PORT, name=AMOUNT), 80, 80),
+        (NumberOrName(number=PORT, name=AMOUNT), "80", "80"),
+        (NumberOrName(number=PORT, name=AMOUNT), 80.0, 80),
         (Moment(), "2026-01-02T03:04:05Z", dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)),
     ],
 )
@@ -59,6 +63,13 @@ def test_sound_values(node: Node, value: object, result: object) -> None:
         (Boolean(), "true", "must be true or false, found 'true'"),
         (Choice(values=("All", "Same")), "all", "must be one of All, Same; found 'all' (did you mean All?)"),
         (Choice(values=("All", "Same")), ["All"], "must be one of All, Same; found a list"),
+        (
+            Choice(values=("off", "text")),
+            False,
+            'must be one of off, text; found false (YAML reads off as false: write it in quotes, "off")',
+        ),
+        (NumberOrName(number=PORT, name=AMOUNT), 0.5, '0.5 is not a whole number: write it in quotes, "0.5"'),
+        (NumberOrName(number=PORT, name=SHORT), 0.5, "must be a whole number, found 0.5"),
         (NumberOrName(number=PORT, name=SHORT), "80", "'80' is text: write the number without quotes"),
         (NumberOrName(number=PORT, name=SHORT), "A", "must be lower-case letters, found 'A'"),
         (Moment(), "today", "must be a time such as '2026-01-31T12:00:00Z', found 'today'"),
