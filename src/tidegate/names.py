@@ -32,6 +32,11 @@ WILDCARD_ADDRESS = "*"
 """The address of a socket that accepts connections on every address of the host."""
 
 
+MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
+MANAGER = "tidegate"
+"""What the label says on every object that tidegate makes in a cluster."""
+
+
 class ObjectKey(msgspec.Struct, frozen=True, order=True, cache_hash=True):
     """Identity of an API object: group and kind without version, namespace (empty: cluster), name."""
 

@@ -8,9 +8,13 @@ from typing import Any
 
 import yaml
 
+from tidegate.names import CONTROLLER_NAME
+
 Manifest = dict[str, Any]
 
 GROUP = "gateway.networking.k8s.io"
+PARAMETERS = {"group": "tidegate.dev", "kind": "GatewayParameters"}
+"""The part of a ``parametersRef`` that is always the same."""
 
 
 def listener(name: str, port: int, **fields: Any) -> Manifest:
@@ -33,6 +37,26 @@ def gateway(
         "kind": "Gateway",
         "metadata": metadata(name, namespace, created),
         "spec": {"gatewayClassName": class_name, "listeners": list(listeners), **spec},
+    }
+
+
+def gateway_class(name: str = "tidegate", *, controller: str = CONTROLLER_NAME, **spec: Any) -> Manifest:
+    """A GatewayClass, of ours unless another controller is given."""
+    return {
+        "apiVersion": f"{GROUP}/v1",
+        "kind": "GatewayClass",
+        "metadata": {"name": name},
+        "spec": {"controllerName": controller, **spec},
+    }
+
+
+def parameters(name: str, *, namespace: str | None = None, **spec: Any) -> Manifest:
+    """A GatewayParameters."""
+    return {
+        "apiVersion": f"{PARAMETERS['group']}/v1alpha1",
+        "kind": PARAMETERS["kind"],
+        "metadata": metadata(name, namespace, None),
+        "spec": spec,
     }
 
 

@@ -17,6 +17,7 @@ from tidegate.model.kinds import Resource, key_of
 from tidegate.model.status import GatewayClassStatus, GatewayStatus, ListenerStatus, RouteParentStatus, RouteStatus
 from tidegate.names import GATEWAY_GROUP, ListenerKey, ObjectKey, SocketKey
 from tidegate.plan.features import Features
+from tidegate.plan.infrastructure import Infrastructure, KeptInfrastructure
 from tidegate.plan.outcome import AddressReport, Live, Outcome, SocketReport
 from tidegate.plan.types import PlanKey, PlanValue, Socket
 
@@ -68,12 +69,16 @@ def socket_key(port: int, address: str = "*", scope: str = "standalone") -> Sock
 
 
 class World:
-    """A decision, the plan and the verdicts that its changes add up to, and what a data plane says to it."""
+    """A decision, all that its changes add up to, and what a data plane says to it."""
 
-    def __init__(self, *documents: Manifest | list[Manifest], **config: Any) -> None:
-        self.decision = Decision(CoreConfig(features=config.pop("features", FEATURES), **config))
+    def __init__(self, *documents: Manifest | list[Manifest], cluster: bool = False, **config: Any) -> None:
+        where = {"adopt_missing_classes": False, "scope_per_gateway": True} if cluster else {}
+        self.decision = Decision(CoreConfig(**{"features": FEATURES, **where, **config}))
         self.plan: dict[PlanKey, PlanValue] = {}
         self.verdicts: dict[ObjectKey, Verdict] = {}
+        self.infrastructure: dict[ObjectKey, Infrastructure | KeptInfrastructure] = {}
+        self.ready: dict[str, frozenset[str]] = {}
+        self.classes_in_use: dict[ObjectKey, bool] = {}
         self._order = 0
         self.apply(*documents)
 
@@ -103,6 +108,9 @@ class World:
         assert not change.faults, change.faults
         _fold(self.plan, change.plan)
         _fold(self.verdicts, change.verdicts)
+        _fold(self.infrastructure, change.infrastructure)
+        self.ready |= change.ready
+        _fold(self.classes_in_use, change.classes_in_use)
         return change
 
     def report(self, outcomes: Mapping[SocketKey, Outcome | None]) -> DecisionChange:
@@ -123,6 +131,12 @@ class World:
         """The planned socket; fails when there is none."""
         found = self.plan[socket_key(port, address, scope)]
         assert isinstance(found, Socket)
+        return found
+
+    def data_plane(self, gateway: str, namespace: str = "default") -> Infrastructure:
+        """What is to be provided for a Gateway; fails when it is none or to be kept as it is."""
+        found = self.infrastructure[gateway_key(gateway, namespace)]
+        assert isinstance(found, Infrastructure)
         return found
 
     def gateway(self, name: str, namespace: str = "default") -> GatewayStatus:

@@ -18,7 +18,7 @@ from tidegate.core.selectors import matches
 from tidegate.core.tables import NAMESPACES, ROUTES
 from tidegate.model.corev1 import NAMESPACE_NAME_LABEL, Namespace
 from tidegate.model.gateway import Gateway
-from tidegate.model.routes import ParentReference
+from tidegate.model.routes import ParentReference, Route
 from tidegate.names import CORE_GROUP, GATEWAY_GROUP, ListenerKey, ObjectKey
 
 
@@ -43,9 +43,12 @@ class NotAttached(msgspec.Struct, frozen=True):
 
 
 class ParentPending(msgspec.Struct, frozen=True):
-    """A parent of ours that is not decided on yet."""
+    """A parent of ours that is not decided on yet. ``attached``: the listeners whose data plane, if there is one
+    already, serves the route all the same.
+    """
 
     message: str
+    attached: Attached | None = None
 
 
 Attachment = Attached | NotAttached | ParentPending
@@ -61,10 +64,17 @@ def _attachment(view: View, key: ParentKey) -> Attachment | None:
     namespace = reference.namespace or key.route.namespace
     gateway = ObjectKey(GATEWAY_GROUP, Gateway.KIND, namespace, reference.name)
     standing = view.get(STANDING, gateway)
-    if isinstance(standing, ClassNotAccepted):
-        return ParentPending(standing.message)
-    if not isinstance(standing, Ours):
+    if not isinstance(standing, Ours | ClassNotAccepted):
         return None
+    attachment = _judged(view, key, route, gateway)
+    if isinstance(standing, ClassNotAccepted):
+        return ParentPending(standing.message, attachment if isinstance(attachment, Attached) else None)
+    return attachment
+
+
+def _judged(view: View, key: ParentKey, route: Route, gateway: ObjectKey) -> Attached | NotAttached:
+    """Name and port first, then kind and namespace."""
+    reference = route.spec.parent_refs[key.position]
     relevant = _relevant(view, gateway, reference)
     if not relevant:
         return NotAttached(Rejection(Reason.NO_MATCHING_PARENT, _no_listener(gateway, reference)))
@@ -142,9 +152,10 @@ ATTACHMENTS: Unit[ParentKey, Attachment] = Unit("attachments", PARENTS, _attachm
 
 
 def _attached(key: ParentKey, value: Attachment) -> list[tuple[ListenerKey, RankedRoute]]:
-    if not isinstance(value, Attached):
+    attached = value.attached if isinstance(value, ParentPending) else value
+    if not isinstance(attached, Attached):
         return []
-    return [(listener, RankedRoute(value.age, key.route)) for listener in value.listeners]
+    return [(listener, RankedRoute(attached.age, key.route)) for listener in attached.listeners]
 
 
 ATTACHED: Index[ListenerKey, RankedRoute] = Index("attached routes", ATTACHMENTS, _attached)

@@ -89,19 +89,32 @@ def pool_of(view: View, key: PoolKey) -> Pool | None:
     ready: set[Endpoint] = set()
     terminating: set[Endpoint] = set()
     known: set[Endpoint] = set()
-    for slice_key in view.entries(SLICES_OF, (key.namespace, key.service)):
-        endpoint_slice = view.get(SLICES, slice_key)
-        if endpoint_slice is None or endpoint_slice.address_type not in ("IPv4", "IPv6"):
-            continue
+    for endpoint_slice in reachable_slices(view, key.namespace, key.service):
         for number in _target_ports(endpoint_slice, port):
             for endpoint in endpoint_slice.endpoints:
-                places = {Endpoint(_canonical(address), number) for address in endpoint.addresses}
+                places = {Endpoint(canonical(address), number) for address in endpoint.addresses}
                 known |= places
-                if endpoint.conditions.ready is not False:
+                if is_ready(endpoint):
                     ready |= places
                 elif _serves_while_terminating(endpoint):
                     terminating |= places
     return Pool(key=key, endpoints=tuple(sorted(ready or terminating)), total=len(known))
+
+
+def reachable_slices(view: View, namespace: str, service: str) -> list[EndpointSlice]:
+    """The EndpointSlices of a Service that hold IP addresses."""
+    slices = (view.get(SLICES, key) for key in view.entries(SLICES_OF, (namespace, service)))
+    return [found for found in slices if found is not None and found.address_type in ("IPv4", "IPv6")]
+
+
+def is_ready(endpoint: SliceEndpoint) -> bool:
+    """Whether an endpoint takes new connections; nothing said means yes."""
+    return endpoint.conditions.ready is not False
+
+
+def canonical(address: str) -> str:
+    """An IP address in the one form in which it is compared."""
+    return str(ipaddress.ip_address(address))
 
 
 def _service_port(service: Service | None, key: PoolKey) -> ServicePort | None:
@@ -120,10 +133,6 @@ def _target_ports(endpoint_slice: EndpointSlice, port: ServicePort) -> set[int]:
 
 def _serves_while_terminating(endpoint: SliceEndpoint) -> bool:
     return endpoint.conditions.serving is True and endpoint.conditions.terminating is True
-
-
-def _canonical(address: str) -> str:
-    return str(ipaddress.ip_address(address))
 
 
 def _backend_keys(key: ObjectKey, route: Route) -> list[tuple[BackendKey, ObjectKey]]:

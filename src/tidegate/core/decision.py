@@ -15,11 +15,25 @@ from tidegate.core.attachment import ATTACHED, ATTACHMENTS, PARENTS, SERVING, WO
 from tidegate.core.backends import BACKENDS, REFERENCES
 from tidegate.core.compile import CLAIMS, GRANTS, HOLDERS, POOL_KEYS, POOLS, SOCKETS, TARGETS
 from tidegate.core.config import CoreConfig
-from tidegate.core.gateways import DECISIONS, LISTENER_DECISIONS, LISTENERS, LISTENERS_AT, LISTENERS_OF, STANDING
+from tidegate.core.gateways import (
+    DECISIONS,
+    GATEWAYS_OF,
+    IN_USE,
+    LISTENER_DECISIONS,
+    LISTENERS,
+    LISTENERS_AT,
+    LISTENERS_OF,
+    STANDING,
+)
 from tidegate.core.incremental import Fault, Graph, Node, Update
+from tidegate.core.infrastructure import INFRASTRUCTURE
+from tidegate.core.parameters import CLASS_PARAMETERS, GATEWAY_PARAMETERS
+from tidegate.core.readiness import READY
 from tidegate.core.statuses import CLASS_STATUSES, GATEWAY_STATUSES, LISTENER_VERDICTS, ROUTE_STATUSES, Verdict
+from tidegate.model.apis import InstalledApis
 from tidegate.model.kinds import Resource
 from tidegate.names import ObjectKey, TargetKey
+from tidegate.plan.infrastructure import Infrastructure, KeptInfrastructure
 from tidegate.plan.outcome import AddressReport, Report
 from tidegate.plan.types import PlanKey, PlanValue
 
@@ -34,6 +48,7 @@ INPUTS: tuple[Node, ...] = (
     tables.SLICES,
     tables.OUTCOMES,
     tables.ADDRESSES,
+    tables.APIS,
 )
 OBJECTS = INPUTS[:8]
 STATUSES = (CLASS_STATUSES, GATEWAY_STATUSES, ROUTE_STATUSES)
@@ -42,8 +57,14 @@ NODES: tuple[Node, ...] = (
     *INPUTS,
     tables.SLICES_OF,
     tables.GRANTS_IN,
+    GATEWAYS_OF,
+    IN_USE,
+    CLASS_PARAMETERS,
     STANDING,
+    GATEWAY_PARAMETERS,
     DECISIONS,
+    INFRASTRUCTURE,
+    READY,
     LISTENER_DECISIONS,
     LISTENERS,
     LISTENERS_OF,
@@ -68,10 +89,18 @@ NODES: tuple[Node, ...] = (
 
 
 class DecisionChange(msgspec.Struct, frozen=True, kw_only=True):
-    """What one round changed: parts of the plan, and verdicts (None: no status of ours any more)."""
+    """What one round changed: parts of the plan, and verdicts (None: no status of ours any more).
+
+    Where each Gateway has a data plane of its own, also what the cluster has to provide for a Gateway (None: nothing
+    any more), and by scope the addresses of the proxies that are ready. ``classes_in_use``: whether a class of ours
+    has a Gateway (None: it is gone, or not ours any more).
+    """
 
     plan: dict[PlanKey, PlanValue | None]
     verdicts: dict[ObjectKey, Verdict | None]
+    infrastructure: dict[ObjectKey, Infrastructure | KeptInfrastructure | None] = {}
+    ready: dict[str, frozenset[str]] = {}
+    classes_in_use: dict[ObjectKey, bool | None] = {}
     faults: tuple[Fault, ...] = ()
 
 
@@ -93,11 +122,21 @@ class Decision:
         else:
             self.graph.put(tables.OUTCOMES, report.socket, report.outcome)
 
+    def set_apis(self, apis: InstalledApis) -> None:
+        """Take what the cluster has installed. Decided on by the next ``decide``."""
+        self.graph.put(tables.APIS, tables.CLUSTER, apis)
+
     def decide(self) -> DecisionChange:
         """Decide on all that was set since the last time."""
-        update = self.graph.update()
-        verdicts = {key: self.graph.get(unit, key) for unit in STATUSES for key in update.keys(unit)}
-        return DecisionChange(plan=self._plan_change(update), verdicts=verdicts, faults=tuple(update.faults))
+        update, get = self.graph.update(), self.graph.get
+        return DecisionChange(
+            plan=self._plan_change(update),
+            verdicts={key: get(unit, key) for unit in STATUSES for key in update.keys(unit)},
+            infrastructure={key: get(INFRASTRUCTURE, key) for key in update.keys(INFRASTRUCTURE)},
+            ready={key.path: get(READY, key) or frozenset() for key in update.keys(READY)},
+            classes_in_use={key: get(IN_USE, key) for key in update.keys(IN_USE)},
+            faults=tuple(update.faults),
+        )
 
     def _plan_change(self, update: Update) -> dict[PlanKey, PlanValue | None]:
         changed: dict[PlanKey, PlanValue | None] = {key: self.graph.get(POOLS, key) for key in update.keys(POOLS)}

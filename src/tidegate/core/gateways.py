@@ -12,12 +12,14 @@ import msgspec
 from tidegate.core.config import CoreConfig
 from tidegate.core.incremental import Index, Unit, View
 from tidegate.core.listeners import ListenerDecision, evaluate_listeners
+from tidegate.core.parameters import CLASS_PARAMETERS, GATEWAY_PARAMETERS, class_of
 from tidegate.core.precedence import Age, age_of
 from tidegate.core.reasons import Reason
 from tidegate.core.rejection import Rejection
 from tidegate.core.tables import CLASSES, GATEWAYS
-from tidegate.model.gateway import Gateway, GatewayClass
-from tidegate.names import GATEWAY_GROUP, WILDCARD_ADDRESS, ListenerKey, ObjectKey
+from tidegate.model.gateway import Gateway
+from tidegate.names import WILDCARD_ADDRESS, ListenerKey, ObjectKey
+from tidegate.plan.infrastructure import Parameters
 
 
 class Ours(msgspec.Struct, frozen=True):
@@ -46,6 +48,10 @@ class GatewayDecision(msgspec.Struct, frozen=True, kw_only=True):
 
     ``unaccepted`` are the names of listeners that are not. ``addresses`` are the socket addresses
     (canonical text or ``*``) that its listeners are bound to.
+
+    A Gateway with a data plane of its own keeps its sockets when it is not accepted any more, for example because its
+    parameters are gone: it then gets nothing new, and what serves there goes on. If there is no data plane yet, nobody
+    opens these sockets.
     """
 
     key: ObjectKey
@@ -57,33 +63,21 @@ class GatewayDecision(msgspec.Struct, frozen=True, kw_only=True):
     listeners: tuple[ListenerDecision, ...]
 
 
-def class_rejection(gateway_class: GatewayClass) -> Rejection | None:
-    """Why a class of ours is not accepted, or None."""
-    reference = gateway_class.spec.parameters_ref
-    if reference is None:
-        return None
-    return Rejection(Reason.INVALID_PARAMETERS, _no_parameters(reference.group, reference.kind))
-
-
-def _no_parameters(group: str, kind: str) -> str:
-    return f"parametersRef names {group or 'core'}/{kind}, but this data plane takes no parameters: remove it"
-
-
 def _standing(view: View, key: ObjectKey) -> Standing:
     gateway = view.get(GATEWAYS, key)
     assert gateway is not None
     config: CoreConfig = view.config
     name = gateway.spec.gateway_class_name
-    found = view.get(CLASSES, ObjectKey(GATEWAY_GROUP, GatewayClass.KIND, "", name))
+    found = view.get(CLASSES, class_of(gateway))
     if found is None:
         if config.adopt_missing_classes:
             return Ours(f"GatewayClass {name} is not in the input and is taken as tidegate's")
         return NotOurs(f"GatewayClass {name} does not exist")
     if found.spec.controller_name != config.controller_name:
         return NotOurs(f"not served: GatewayClass {name} belongs to controller {found.spec.controller_name}")
-    rejection = class_rejection(found)
-    if rejection is not None:
-        return ClassNotAccepted(f"GatewayClass {name} is not accepted: {rejection.message}")
+    parameters = view.get(CLASS_PARAMETERS, class_of(gateway))
+    if isinstance(parameters, Rejection):
+        return ClassNotAccepted(f"GatewayClass {name} is not accepted: {parameters.message}")
     return Ours()
 
 
@@ -97,11 +91,9 @@ def _addresses(gateway: Gateway, config: CoreConfig) -> tuple[str, ...]:
     return tuple(dict.fromkeys(WILDCARD_ADDRESS if value in wildcards else value for value in canonical))
 
 
-def _gateway_rejection(gateway: Gateway) -> Rejection | None:
-    infrastructure = gateway.spec.infrastructure
-    if infrastructure is not None and infrastructure.parameters_ref is not None:
-        reference = infrastructure.parameters_ref
-        return Rejection(Reason.INVALID_PARAMETERS, _no_parameters(reference.group, reference.kind))
+def _gateway_rejection(gateway: Gateway, parameters: Parameters | Rejection) -> Rejection | None:
+    if isinstance(parameters, Rejection):
+        return parameters
     types = sorted({address.type for address in gateway.spec.addresses if address.type != "IPAddress"})
     if types:
         return Rejection(
@@ -111,28 +103,50 @@ def _gateway_rejection(gateway: Gateway) -> Rejection | None:
 
 
 def _gateway(view: View, key: ObjectKey) -> GatewayDecision | None:
-    standing = view.get(STANDING, key)
-    if not isinstance(standing, Ours):
-        return None
-    gateway = view.get(GATEWAYS, key)
-    assert gateway is not None
     config: CoreConfig = view.config
-    rejection = _gateway_rejection(gateway)
-    addresses = _addresses(gateway, config) if rejection is None else ()
-    listeners = evaluate_listeners(key, gateway, addresses, config)
+    match view.get(STANDING, key):
+        case Ours(note=note):
+            pass
+        case ClassNotAccepted() if config.scope_per_gateway:
+            note = ""
+        case _:
+            return None
+    gateway, parameters = view.get(GATEWAYS, key), view.get(GATEWAY_PARAMETERS, key)
+    assert gateway is not None
+    assert parameters is not None
+    rejection = _gateway_rejection(gateway, parameters)
+    addresses = _addresses(gateway, config) if rejection is None or config.scope_per_gateway else ()
+    host_network = isinstance(parameters, Parameters) and parameters.host_network
+    listeners = evaluate_listeners(
+        key, gateway, addresses, config, accepted=rejection is None, host_network=host_network
+    )
     unaccepted = tuple(listener.spec.name for listener in listeners if listener.rejection is not None)
     if rejection is None and len(unaccepted) == len(listeners):
         rejection = Rejection(Reason.LISTENERS_NOT_VALID, f"no listener is accepted: {', '.join(unaccepted)}")
     return GatewayDecision(
         key=key,
         age=age_of(gateway.metadata),
-        note=standing.note,
+        note=note,
         rejection=rejection,
         unaccepted=unaccepted,
         addresses=addresses,
         listeners=listeners,
     )
 
+
+def _in_use(view: View, key: ObjectKey) -> bool | None:
+    """Whether a class of ours has a Gateway, so that it should not go (``gateway-exists-finalizer``)."""
+    found = view.get(CLASSES, key)
+    assert found is not None
+    if found.spec.controller_name != view.config.controller_name:
+        return None
+    return bool(view.entries(GATEWAYS_OF, key))
+
+
+GATEWAYS_OF: Index[ObjectKey, ObjectKey] = Index(
+    "gateways of a class", GATEWAYS, lambda key, gateway: [(class_of(gateway), key)]
+)
+IN_USE: Unit[ObjectKey, bool] = Unit("classes in use", CLASSES, _in_use)
 
 STANDING: Unit[ObjectKey, Standing] = Unit("standing", GATEWAYS, _standing)
 DECISIONS: Unit[ObjectKey, GatewayDecision] = Unit("gateway decisions", GATEWAYS, _gateway)

@@ -8,8 +8,8 @@ order in which they are given; a unit may read only what stands before it.
 The law of a unit: it is a pure function of what it reads through the view. Computing everything anew
 from the same tables gives the same values (a property test checks this after random histories).
 
-A unit that raises keeps its last value; the error is handed out as a ``Fault``, so that no object can
-stop the others.
+A unit that raises keeps its last value, and a value that an index cannot take has no entries; the error is
+handed out as a ``Fault``, so that no object can stop the others.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ Node = Table[Any, Any] | Unit[Any, Any] | Index[Any, Any]
 
 @dataclass(frozen=True)
 class Fault:
-    """A unit that raised for a key: a defect of ours, contained."""
+    """A unit or index that raised for a key: a defect of ours, contained."""
 
     unit: str
     key: Hashable
@@ -169,7 +169,7 @@ class Graph:
             elif isinstance(node, Unit):
                 changed = self._compute(node, state, dirty, update.faults)
             else:
-                changed = self._regroup(node, state, dirty)
+                changed = self._regroup(node, state, dirty, update.faults)
             if changed:
                 update.changed[node] = set(changed)
                 self._propagate(node, state, changed)
@@ -232,14 +232,15 @@ class Graph:
         else:
             state.reads.pop(key, None)
 
-    def _regroup(self, index: Index[Any, Any], state: _State, dirty: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+    def _regroup(
+        self, index: Index[Any, Any], state: _State, dirty: Mapping[Hashable, Any], faults: list[Fault]
+    ) -> dict[Hashable, Any]:
         """Move entries; ``dirty`` maps changed source keys to their old source value."""
         source = self._states[index.source].values
         changed: dict[Hashable, Any] = {}
         for source_key, old_value in dirty.items():
-            new_value = source.get(source_key)
-            old = set(index.entries(source_key, old_value)) if old_value is not None else set()
-            new = set(index.entries(source_key, new_value)) if new_value is not None else set()
+            old = _pairs(index, source_key, old_value, [])
+            new = _pairs(index, source_key, source.get(source_key), faults)
             for pair in old - new:
                 if self._withdraw(state, pair):
                     changed[pair[0]] = None
@@ -277,6 +278,17 @@ class Graph:
             readers = state.readers.get(key, ())
             for position, reader in readers if isinstance(readers, set) else (readers,) if readers else ():
                 self._states[self._nodes[position]].dirty.setdefault(reader, None)
+
+
+def _pairs(index: Index[Any, Any], key: Hashable, value: Any, faults: list[Fault]) -> set[tuple[Hashable, Any]]:
+    """The entries of a source value, with their keys."""
+    if value is None:
+        return set()
+    try:
+        return set(index.entries(key, value))
+    except Exception as error:  # noqa: BLE001 - contained, and reported as a Fault
+        faults.append(Fault(index.name, key, error))
+        return set()
 
 
 def _join(readers: dict[Hashable, _Place | set[_Place]], read: Hashable, reader: _Place) -> None:

@@ -18,11 +18,15 @@ from tidegate.core.routes.table import kinds_for
 from tidegate.model.gateway import Gateway, Listener, RouteGroupKind
 from tidegate.names import ListenerKey, ObjectKey, SocketKey
 
+FIRST_UNPRIVILEGED_PORT = 1024
+"""Those below are for privileged processes, and proxies are none (``net.ipv4.ip_unprivileged_port_start``)."""
+
 
 class ListenerDecision(msgspec.Struct, frozen=True, kw_only=True):
     """A listener of a Gateway of ours.
 
-    ``rejection`` None: accepted. ``conflict``: the rejection is a clash with another listener.
+    ``rejection`` None: accepted. ``conflict``: the rejection is a clash with another listener. One that is rejected
+    for its port alone still takes routes. ``gateway_accepted``: nothing is wrong with its Gateway, listeners aside.
     ``unresolved`` None: all its references resolve. ``sockets`` are those that it wants; none when it is
     not to be served. ``age`` and ``position`` rank it among the claims to one socket.
     """
@@ -34,22 +38,34 @@ class ListenerDecision(msgspec.Struct, frozen=True, kw_only=True):
     supported_kinds: tuple[RouteGroupKind, ...]
     rejection: Rejection | None
     conflict: bool
+    gateway_accepted: bool
     unresolved: Rejection | None
     sockets: tuple[SocketKey, ...]
 
 
 def evaluate_listeners(
-    owner: ObjectKey, gateway: Gateway, addresses: tuple[str, ...], config: CoreConfig
+    owner: ObjectKey,
+    gateway: Gateway,
+    addresses: tuple[str, ...],
+    config: CoreConfig,
+    *,
+    accepted: bool = True,
+    host_network: bool = False,
 ) -> tuple[ListenerDecision, ...]:
-    """Judge all listeners of a Gateway; ``addresses`` empty means that nothing of it is to be served."""
+    """Judge all listeners of a Gateway; ``addresses`` empty means that nothing of it is to be served.
+
+    ``accepted``: nothing is wrong with the Gateway itself. ``host_network``: its proxies are to open their ports in
+    the network of their node.
+    """
     served = [listener for listener in gateway.spec.listeners if is_served(listener.protocol, config.features)]
     conflicts = _conflicts(served)
     age = age_of(gateway.metadata)
     decisions = []
     for position, listener in enumerate(gateway.spec.listeners):
         conflict = conflicts.get(listener.name)
-        rejection = conflict or _protocol_rejection(listener, config)
-        kinds, unresolved = supported_kinds(listener) if rejection is None else ((), None)
+        refused = conflict or _protocol_rejection(listener, config)
+        kinds, unresolved = supported_kinds(listener) if refused is None else ((), None)
+        rejection = refused or (_port_rejection(listener) if host_network and config.scope_per_gateway else None)
         decisions.append(
             ListenerDecision(
                 key=ListenerKey(owner, listener.name),
@@ -59,6 +75,7 @@ def evaluate_listeners(
                 supported_kinds=kinds,
                 rejection=rejection,
                 conflict=conflict is not None,
+                gateway_accepted=accepted,
                 unresolved=unresolved,
                 sockets=_sockets(owner, listener, addresses, config) if rejection is None else (),
             )
@@ -88,6 +105,15 @@ def _protocol_rejection(listener: Listener, config: CoreConfig) -> Rejection | N
     served = ", ".join(name for name in PROTOCOLS if is_served(name, config.features))
     message = f"listener {listener.name}: protocol {listener.protocol} is not served here; served: {served}"
     return Rejection(Reason.UNSUPPORTED_PROTOCOL, message)
+
+
+def _port_rejection(listener: Listener) -> Rejection | None:
+    """In a network of their own, Pods may open every port; in their node's, only who has privileges opens the first."""
+    if listener.port >= FIRST_UNPRIVILEGED_PORT:
+        return None
+    message = f"port {listener.port} cannot be opened in the network of a node, which has ports below"
+    advice = f"{FIRST_UNPRIVILEGED_PORT} for privileged processes: choose another port, or do without hostNetwork"
+    return Rejection(Reason.PORT_UNAVAILABLE, f"{message} {advice}")
 
 
 def _conflicts(listeners: Iterable[Listener]) -> dict[str, Rejection]:

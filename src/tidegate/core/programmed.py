@@ -10,18 +10,16 @@ from collections.abc import Sequence
 
 import msgspec
 
+from tidegate.core.addresses import Addresses
 from tidegate.core.compile import GRANTS, SOCKETS, blocking, port_of
 from tidegate.core.gateways import GatewayDecision
 from tidegate.core.incremental import View
 from tidegate.core.listeners import ListenerDecision
 from tidegate.core.reasons import Reason
 from tidegate.core.rejection import Rejection
-from tidegate.core.tables import ADDRESSES, OUTCOMES
-from tidegate.names import WILDCARD_ADDRESS, ListenerKey, SocketKey
+from tidegate.core.tables import OUTCOMES
+from tidegate.names import ListenerKey, SocketKey
 from tidegate.plan.outcome import Failed, FailureReason, Live, Pending
-
-MAX_ADDRESSES = 16
-"""``status.addresses`` has room for no more (CRD)."""
 
 
 class Programming(msgspec.Struct, frozen=True):
@@ -37,10 +35,12 @@ class Programming(msgspec.Struct, frozen=True):
 def listener_programming(view: View, listener: ListenerDecision) -> Programming:
     """Whether a listener serves what is planned for it, on all usable addresses of its Gateway."""
     if listener.rejection is not None:
-        reason = listener.rejection.reason if listener.conflict else Reason.INVALID
+        specific = listener.conflict or listener.rejection.reason is Reason.PORT_UNAVAILABLE
+        reason = listener.rejection.reason if specific else Reason.INVALID
         return Programming(Rejection(reason, listener.rejection.message))
-    if not listener.sockets:
-        return Programming(Rejection(Reason.INVALID, "the Gateway is not accepted, so nothing of it is served"))
+    if not listener.gateway_accepted:
+        what = "nothing new" if listener.sockets else "nothing"
+        return Programming(Rejection(Reason.INVALID, f"the Gateway is not accepted, so {what} of it is served"))
     results = [_socket_programming(view, socket, listener.key) for socket in listener.sockets]
     usable = [result for result in results if not _not_usable(result)]
     if not usable:
@@ -86,48 +86,15 @@ _REASONS = {
 }
 
 
-def usable_addresses(view: View, decision: GatewayDecision) -> tuple[tuple[str, ...], Rejection | None]:
-    """The addresses to publish, and what is wrong with those that were asked for, or with none assigned."""
-    found: list[str] = []
-    unusable: list[str] = []
-    missing = ""
-    for address in decision.addresses:
-        if address == WILDCARD_ADDRESS:
-            report = view.get(ADDRESSES, view.config.scope_of(decision.key))
-            found.extend(report.addresses if report is not None else ())
-            missing = missing or (report.message if report is not None else "")
-        elif _refused(view, decision, address):
-            unusable.append(address)
-        else:
-            found.append(address)
-    addresses = tuple(dict.fromkeys(found))[:MAX_ADDRESSES]
-    if unusable:
-        message = f"not an address of this host: {', '.join(unusable)}"
-        return addresses, Rejection(Reason.ADDRESS_NOT_USABLE, message)
-    if not addresses:
-        return (), Rejection(Reason.ADDRESS_NOT_ASSIGNED, missing or "no address is assigned yet")
-    return addresses, None
-
-
-def _refused(view: View, decision: GatewayDecision, address: str) -> bool:
-    outcomes = (
-        view.get(OUTCOMES, socket)
-        for listener in decision.listeners
-        for socket in listener.sockets
-        if socket.address == address
-    )
-    return any(isinstance(one, Failed) and one.reason is FailureReason.ADDRESS_NOT_USABLE for one in outcomes)
-
-
 def gateway_programming(
-    decision: GatewayDecision, listeners: Sequence[Programming], addresses: Rejection | None
+    decision: GatewayDecision, listeners: Sequence[Programming], addresses: Addresses
 ) -> Programming:
     """A Gateway is programmed while its addresses are usable and at least one listener works."""
     waiting = any(listener.waiting for listener in listeners)
     if decision.rejection is not None:
         return Programming(Rejection(Reason.INVALID, f"not accepted: {decision.rejection.message}"))
-    if addresses is not None:
-        return Programming(addresses, waiting=waiting or addresses.reason is Reason.ADDRESS_NOT_ASSIGNED)
+    if addresses.rejection is not None:
+        return Programming(addresses.rejection, waiting=waiting or addresses.waiting)
     if any(listener.rejection is None for listener in listeners):
         return Programming(None, waiting=waiting)
     rejections = [listener.rejection for listener in listeners if listener.rejection is not None]

@@ -42,3 +42,4 @@ class Reason(enum.StrEnum):
     UNSUPPORTED_ADDRESS = "UnsupportedAddress"
     UNSUPPORTED_PROTOCOL = "UnsupportedProtocol"
     UNSUPPORTED_VALUE = "UnsupportedValue"
+    UNSUPPORTED_VERSION = "UnsupportedVersion"

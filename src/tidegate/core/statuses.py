@@ -9,6 +9,8 @@ from __future__ import annotations
 import msgspec
 
 from tidegate.core import conditions
+from tidegate.core.addresses import addresses_of
+from tidegate.core.apis import missing_kinds, version_rejection
 from tidegate.core.attachment import (
     ATTACHMENTS,
     SERVING,
@@ -20,19 +22,18 @@ from tidegate.core.attachment import (
     ParentPending,
 )
 from tidegate.core.backends import BACKENDS, backend_key
-from tidegate.core.gateways import DECISIONS, LISTENERS, STANDING, ClassNotAccepted, class_rejection
+from tidegate.core.gateways import DECISIONS, LISTENERS, STANDING, ClassNotAccepted
 from tidegate.core.incremental import Unit, View
-from tidegate.core.programmed import Programming, gateway_programming, listener_programming, usable_addresses
+from tidegate.core.parameters import CLASS_PARAMETERS
+from tidegate.core.programmed import Programming, gateway_programming, listener_programming
 from tidegate.core.reasons import ConditionType, Reason
 from tidegate.core.rejection import Rejection
-from tidegate.core.tables import CLASSES, GATEWAYS, ROUTES
-from tidegate.model.gateway import GatewayClass
+from tidegate.core.tables import APIS, CLASSES, CLUSTER, GATEWAYS, ROUTES
 from tidegate.model.meta import Condition
 from tidegate.model.routes import Route
 from tidegate.model.status import (
     GatewayClassStatus,
     GatewayStatus,
-    GatewayStatusAddress,
     ListenerStatus,
     RouteParentStatus,
     RouteStatus,
@@ -43,7 +44,8 @@ from tidegate.names import ListenerKey, ObjectKey
 
 SUPPORTED_FEATURES = ("Gateway", "GatewayAddressEmpty", "GatewayPort8080", "GatewayStaticAddresses",
                       "ReferenceGrant", "TCPRoute")  # fmt: skip
-"""``status.supportedFeatures`` of our classes, in ascending order."""
+CLUSTER_FEATURES = ("GatewayInfrastructurePropagation",)
+"""What ``status.supportedFeatures`` of our classes says, and in a cluster beside that."""
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -60,18 +62,21 @@ def _class_status(view: View, key: ObjectKey) -> Verdict | None:
     assert found is not None
     if found.spec.controller_name != view.config.controller_name:
         return None
-    return Verdict(_judge_class(found))
-
-
-def _judge_class(found: GatewayClass) -> GatewayClassStatus:
-    generation = found.metadata.generation
-    accepted = conditions.judged(
-        ConditionType.ACCEPTED, generation, class_rejection(found), "the class is served by tidegate"
-    )
-    supported = conditions.met(ConditionType.SUPPORTED_VERSION, generation, "this Gateway API version is supported")
-    return GatewayClassStatus(
-        conditions=(accepted, supported),
-        supported_features=tuple(SupportedFeature(name=name) for name in SUPPORTED_FEATURES),
+    generation, apis = found.metadata.generation, view.get(APIS, CLUSTER)
+    parameters = view.get(CLASS_PARAMETERS, key)
+    rejection = parameters if isinstance(parameters, Rejection) else None
+    missing = missing_kinds(apis)
+    served = "the class is served by tidegate" + (f"; not installed: {', '.join(missing)}" if missing else "")
+    supported = "this Gateway API version is supported"
+    features = (*SUPPORTED_FEATURES, *(CLUSTER_FEATURES if view.config.scope_per_gateway else ()))
+    return Verdict(
+        GatewayClassStatus(
+            conditions=(
+                conditions.judged(ConditionType.ACCEPTED, generation, rejection, served),
+                conditions.judged(ConditionType.SUPPORTED_VERSION, generation, version_rejection(apis), supported),
+            ),
+            supported_features=tuple(SupportedFeature(name=name) for name in sorted(features)),
+        )
     )
 
 
@@ -86,22 +91,22 @@ def _gateway_status(view: View, key: ObjectKey) -> Verdict | None:
     gateway = view.get(GATEWAYS, key)
     assert gateway is not None
     generation = gateway.metadata.generation
-    standing = view.get(STANDING, key)
+    standing, decision = view.get(STANDING, key), view.get(DECISIONS, key)
     if isinstance(standing, ClassNotAccepted):
         waits = tuple(
             conditions.unknown(kind, generation, standing.message)
             for kind in (ConditionType.ACCEPTED, ConditionType.PROGRAMMED)
         )
-        return Verdict(GatewayStatus(addresses=(), conditions=waits, listeners=()))
-    decision = view.get(DECISIONS, key)
+        addresses = addresses_of(view, gateway, decision)
+        return Verdict(GatewayStatus(addresses=addresses.published, conditions=waits, listeners=()))
     if decision is None:
         return None
+    addresses = addresses_of(view, gateway, decision)
     verdicts = [view.get(LISTENER_VERDICTS, listener.key) for listener in decision.listeners]
     listeners = [verdict for verdict in verdicts if verdict is not None]
-    addresses, address_rejection = usable_addresses(view, decision)
-    programming = gateway_programming(decision, [one.programming for one in listeners], address_rejection)
+    programming = gateway_programming(decision, [one.programming for one in listeners], addresses)
     status = GatewayStatus(
-        addresses=tuple(GatewayStatusAddress(value=address) for address in addresses),
+        addresses=addresses.published,
         conditions=(
             _gateway_accepted(generation, decision.rejection, decision.unaccepted, decision.note),
             conditions.judged(

@@ -6,6 +6,7 @@ from typing import Any
 
 from tidegate.core.incremental import Index, Table
 from tidegate.core.routes.table import BY_GROUP_KIND
+from tidegate.model.apis import InstalledApis
 from tidegate.model.corev1 import SERVICE_NAME_LABEL, EndpointSlice, Namespace, Service
 from tidegate.model.gateway import Gateway, GatewayClass
 from tidegate.model.grants import ReferenceGrant
@@ -24,6 +25,10 @@ SERVICES: Table[ObjectKey, Service] = Table("services")
 SLICES: Table[ObjectKey, EndpointSlice] = Table("endpoint slices")
 OUTCOMES: Table[SocketKey, Outcome] = Table("outcomes")
 ADDRESSES: Table[str, AddressReport] = Table("addresses")
+APIS: Table[str, InstalledApis] = Table("installed APIs")
+
+CLUSTER = "cluster"
+"""The one key of ``APIS``."""
 
 _TABLES: dict[tuple[str, str], Table[ObjectKey, Any]] = {
     (GatewayClass.GROUP, GatewayClass.KIND): CLASSES,

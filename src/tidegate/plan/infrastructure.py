@@ -1,7 +1,7 @@
 """What a Gateway needs in a cluster to be served: the plan of its data plane's own Kubernetes objects.
 
 One value per Gateway of ours, from the decision (``core``) to the fleet (``fleet``), which turns it into
-manifests. Names and labels follow GEP-1762, propagated labels and annotations GEP-1867.
+manifests, or leaves alone what is there. Names and labels follow GEP-1762, propagated labels and annotations GEP-1867.
 """
 
 from __future__ import annotations
@@ -69,6 +69,21 @@ class Infrastructure(msgspec.Struct, frozen=True, kw_only=True):
     ports: tuple[InfrastructurePort, ...]
     addresses: tuple[str, ...]
     parameters: Parameters
+
+    @property
+    def scope(self) -> str:
+        """What the data plane serves, as in the plan's socket keys."""
+        return self.gateway.path
+
+
+class KeptInfrastructure(msgspec.Struct, frozen=True, kw_only=True):
+    """The Gateway is ours, but not accepted now; its parameters may be gone, for example.
+
+    A data plane that it has goes on: its objects, all named ``name``, stay as they are. If it has none, none is made.
+    """
+
+    gateway: ObjectKey
+    name: str
 
     @property
     def scope(self) -> str:

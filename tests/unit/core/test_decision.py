@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from support.manifests import backend, gateway, listener, parent, service, slice_of, tcproute
-from support.resources import FEATURES, World, gateway_key, route_key, socket_key, typed
+from support.generated import proxies
+from support.manifests import backend, gateway, gateway_class, listener, parent, service, slice_of, tcproute
+from support.resources import FEATURES, World, class_key, gateway_key, route_key, socket_key, typed
 from tidegate.core.config import CoreConfig
 from tidegate.core.decision import Decision
+from tidegate.model.apis import InstalledApis
 from tidegate.model.kinds import Kind, key_of
 from tidegate.names import PoolKey, TargetKey
 from tidegate.plan.outcome import AddressReport, Live, SocketReport
@@ -77,6 +79,29 @@ def test_reports_change_verdicts_and_not_the_plan() -> None:
         change = world.decide()
         assert not change.plan
         assert set(change.verdicts) == expected
+
+
+def test_a_cluster_has_more_to_do() -> None:
+    """What the cluster is to provide, and which proxies are ready, come along; elsewhere there is nothing of it."""
+    documents = [gateway_class(), *DOCUMENTS, proxies("gw-tidegate", "10.0.0.9")]
+    change = World(*documents[:-1], cluster=True).apply(documents[-1])
+    assert change.ready == {"default/gw": frozenset({"10.0.0.9"})}
+    assert (change.plan, change.verdicts, change.infrastructure) == ({}, {}, {})
+    world = World(*documents, cluster=True)
+    assert world.data_plane("gw").name == "gw-tidegate"
+    assert world.classes_in_use == {class_key("tidegate"): True}
+    alone = World(*documents)
+    assert (alone.infrastructure, alone.ready) == ({}, {})
+
+
+def test_what_is_installed_changes_classes_only() -> None:
+    """The same again changes nothing."""
+    world = World(gateway_class(), *DOCUMENTS, cluster=True)
+    for expected in ({class_key("tidegate")}, set()):
+        world.decision.set_apis(InstalledApis(served={"TCPRoute": None}))
+        change = world.decide()
+        assert set(change.verdicts) == expected
+        assert not change.plan
 
 
 def test_verdicts_add_up() -> None:

@@ -6,24 +6,14 @@ from typing import Any
 
 import pytest
 
-from support.manifests import GROUP, Manifest, backend, gateway, listener, parent, tcproute
+from support.manifests import Manifest, backend, gateway, gateway_class, listener, parent, tcproute
 from support.resources import World, class_key, gateway_key, message, said
 from tidegate.core.gateways import DECISIONS, STANDING, ClassNotAccepted, NotOurs, Ours, Standing
 from tidegate.core.incremental import Unit
-from tidegate.names import CONTROLLER_NAME, ObjectKey
+from tidegate.names import ObjectKey
 from tidegate.plan.types import Socket
 
 PARAMETERS = {"group": "", "kind": "ConfigMap", "name": "settings"}
-
-
-def gateway_class(name: str = "tidegate", *, controller: str = CONTROLLER_NAME, **spec: Any) -> Manifest:
-    """A GatewayClass."""
-    return {
-        "apiVersion": f"{GROUP}/v1",
-        "kind": "GatewayClass",
-        "metadata": {"name": name},
-        "spec": {"controllerName": controller, **spec},
-    }
 
 
 def standing_of(world: World) -> Standing | None:
@@ -134,5 +124,35 @@ def test_addresses(addresses: list[Manifest], expected: tuple[str, ...]) -> None
 
 def test_with_a_data_plane_per_gateway_sockets_are_wildcards() -> None:
     """The Service in front of it carries the addresses."""
-    world = World(gateway("gw", [TCP], addresses=[{"value": "192.0.2.7"}]), scope_per_gateway=True)
+    world = World(gateway_class(), gateway("gw", [TCP], addresses=[{"value": "192.0.2.7"}]), cluster=True)
     assert [key.address for key in world.plan if hasattr(key, "address")] == ["*"]
+
+
+def test_in_a_cluster_a_class_that_is_not_accepted_any_more_stops_nothing() -> None:
+    """Its Gateways and their routes wait, as everywhere; what serves already goes on as it was."""
+    world = World(
+        gateway_class(),
+        gateway("gw", [TCP]),
+        tcproute("route", [parent("gw")], [backend("web")]),
+        tcproute("stray", [parent("gw", port=1)], [backend("web")]),
+        cluster=True,
+    )
+    before = dict(world.plan)
+    world.apply(gateway_class(parametersRef=PARAMETERS))
+    assert isinstance(standing_of(world), ClassNotAccepted)
+    assert [said(world.gateway("gw"), kind) for kind in ("Accepted", "Programmed")] == ["Unknown/Pending"] * 2
+    for route in ("route", "stray"):
+        assert said(world.parents(route)[0], "Accepted") == "Unknown/Pending"
+    assert world.plan == before
+
+
+def test_classes_in_use() -> None:
+    """A class of ours is in use while some Gateway names it, whatever that Gateway is worth."""
+    world = World(gateway_class("mine"), gateway_class("theirs", controller="example.com/other"))
+    assert world.classes_in_use == {class_key("mine"): False}
+    odd, other = gateway("odd", [HTTP], class_name="mine"), gateway("other", [TCP], class_name="mine")
+    assert world.apply(odd).classes_in_use == {class_key("mine"): True}
+    assert world.apply(other, gateway("foreign", [TCP], class_name="theirs")).classes_in_use == {}
+    assert world.remove(odd).classes_in_use == {}
+    assert world.apply(gateway("other", [TCP], class_name="theirs")).classes_in_use == {class_key("mine"): False}
+    assert world.remove(gateway_class("mine")).classes_in_use == {class_key("mine"): None}

@@ -127,6 +127,21 @@ def test_a_unit_that_raises_keeps_its_value(counting: Counting) -> None:
     assert counting.graph.get(counting.double, "a") == 6
 
 
+def test_a_value_that_an_index_cannot_take_has_no_entries() -> None:
+    """The error is handed out as a fault, other entries are there, and a new input heals it."""
+    tens: Index[int, int] = Index("tens", NUMBERS, lambda _, value: [(100 // value, value)])
+    graph = Graph((NUMBERS, tens), None)
+    for key, value in (("a", 0), ("b", 10)):
+        graph.put(NUMBERS, key, value)
+    (fault,) = graph.update().faults
+    assert (fault.unit, fault.key) == ("tens", "a")
+    assert list(graph.entries(tens, 10)) == [10]
+    graph.put(NUMBERS, "a", 20)
+    update = graph.update()
+    assert not update.faults
+    assert update.keys(tens) == {5}
+
+
 def test_a_unit_may_read_only_what_stands_before_it() -> None:
     """Reading a later node, or itself, is a fault: its value would be of the last round."""
     late: Unit[str, int] = Unit("late", NUMBERS, lambda view, key: view.get(NUMBERS, key))

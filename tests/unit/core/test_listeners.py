@@ -46,6 +46,23 @@ def test_unsupported_protocol(protocol: str) -> None:
     assert (one.supported_kinds, one.sockets, one.conflict, one.unresolved) == ((), (), False, None)
 
 
+def test_ports_that_no_pod_can_open_in_the_network_of_its_node() -> None:
+    """Privileged ports are refused there with a reason; routes attach all the same, and other ports are fine."""
+    resource = typed(gateway("gw", [listener("web", 1023), listener("free", 1024)]))
+    assert isinstance(resource, Gateway)
+    cluster = CoreConfig(features=FEATURES, scope_per_gateway=True)
+    web, free = evaluate_listeners(OWNER, resource, ("*",), cluster, host_network=True)
+    assert web.rejection is not None
+    assert web.rejection.reason is Reason.PORT_UNAVAILABLE
+    assert web.rejection.message.startswith("port 1023 cannot be opened in the network of a node")
+    assert [kind.kind for kind in web.supported_kinds] == ["TCPRoute"]
+    assert (web.sockets, web.conflict) == ((), False)
+    assert free.rejection is None
+    for config, host_network in ((cluster, False), (CONFIG, True)):
+        decisions = evaluate_listeners(OWNER, resource, ("*",), config, host_network=host_network)
+        assert [one.rejection for one in decisions] == [None, None]
+
+
 def test_unsupported_protocols_do_not_conflict() -> None:
     """A listener that is not served takes the port from nobody."""
     tcp, http = judged(listener("tcp", 80), listener("http", 80, protocol="HTTP"))

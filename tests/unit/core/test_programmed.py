@@ -6,10 +6,22 @@ from typing import Any
 
 import pytest
 
-from support.manifests import Manifest, backend, gateway, listener, parent, tcproute
+from support.generated import generated_service
+from support.manifests import (
+    PARAMETERS,
+    Manifest,
+    backend,
+    gateway,
+    gateway_class,
+    listener,
+    parameters,
+    parent,
+    tcproute,
+)
 from support.resources import World, gateway_key, message, route_key, said, socket_key
 from tidegate.plan.outcome import AddressReport, Failed, FailureReason, Live, Outcome, Pending
 
+REFERENCE = {**PARAMETERS, "name": "p"}
 TWO = gateway("gw", [listener("a", 80), listener("b", 81)])
 
 
@@ -181,3 +193,27 @@ def test_a_change_makes_its_route_wait(outcome: Outcome | None) -> None:
     assert waits == [True, False]
     world.obey()
     assert not world.verdicts[route_key("first")].waiting
+
+
+def test_a_port_that_a_node_keeps_for_itself() -> None:
+    """The listener says PortUnavailable on both conditions; its Gateway works, and the Service leaves the port out."""
+    on_nodes = gateway("gw", [listener("web", 80), listener("alt", 8080)], infrastructure={"parametersRef": REFERENCE})
+    world = World(
+        gateway_class(),
+        on_nodes,
+        parameters("p", pod={"hostNetwork": True}),
+        tcproute("route", [parent("gw", sectionName="web")], [backend("db")]),
+        generated_service("gw-tidegate", ingress=["203.0.113.7"]),
+        cluster=True,
+    )
+    world.obey()
+    web = world.listener("gw", "web")
+    assert [said(web, kind) for kind in ("Accepted", "Programmed")] == ["False/PortUnavailable"] * 2
+    assert web.attached_routes == 1
+    assert said(world.parents("route")[0], "Accepted") == "True/Accepted"
+    assert said(world.gateway("gw"), "Accepted") == "True/ListenersNotValid"
+    assert said(world.gateway("gw"), "Programmed") == "True/Programmed"
+    assert [port.port for port in world.data_plane("gw").ports] == [8080]
+    world.apply(parameters("p", pod={"hostNetwork": False}))
+    assert [port.port for port in world.data_plane("gw").ports] == [80, 8080]
+    assert said(world.listener("gw", "web"), "Accepted") == "True/Accepted"

@@ -62,6 +62,8 @@ def test_class_status() -> None:
     features = [feature.name for feature in status.supported_features]
     assert features == sorted(features)
     assert {"Gateway", "TCPRoute", "ReferenceGrant"} <= set(features)
+    in_cluster = [feature.name for feature in World(CLASS, cluster=True).gateway_class("tidegate").supported_features]
+    assert in_cluster == sorted([*features, "GatewayInfrastructurePropagation"])
 
 
 def test_listeners_stand_in_the_order_of_the_spec() -> None:
