@@ -197,7 +197,7 @@ class Election:
         return Leading()
 
     async def _release(self) -> None:
-        """Gives the lease up, if it is ours. It may be even if no answer said so: the last write may have been cut off."""
+        """Gives the lease up if it is ours; it may be even if no answer said so, when the last write was cut off."""
         if not self._wrote:
             return
         try:

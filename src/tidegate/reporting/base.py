@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
-import msgspec
-
+from tidegate.model.observed import Observed
 from tidegate.model.status import Status
 from tidegate.names import ObjectKey
 
-
-class Observed(msgspec.Struct, frozen=True, kw_only=True):
-    """What is written in an object's status now, as its source last saw it.
-
-    ``version`` is the API version it is read and written in (``v1``). ``status`` is the raw one, of whatever writer;
-    empty when there is none.
-    """
-
-    version: str
-    uid: str
-    resource_version: str
-    generation: int
-    status: Mapping[str, Any]
+__all__ = ["Observed", "StatusWriter"]
 
 
 class StatusWriter(Protocol):
