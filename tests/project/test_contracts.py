@@ -56,6 +56,8 @@ PLANTED = {
         ("tidegate.dataplanes.envoy.naming", "uuid"),
         ("tidegate.dataplanes.envoy.translate", "select"),
         ("tidegate.reporting.merge", "secrets"),
+        ("tidegate.fleet.objects", "random"),
+        ("tidegate.fleet.trust", "time"),
     ],
 }
 
