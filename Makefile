@@ -9,7 +9,7 @@ PYTHON :=
 ARGS :=
 BIN := $(VENV)/bin
 READY := PYTHON='$(PYTHON)' scripts/venv '$(VENV)'
-CODE := src tests bench scripts/layout
+CODE := src tests bench scripts/chart scripts/layout
 
 .PHONY: help demo test test-cluster check lint fix bench clean
 

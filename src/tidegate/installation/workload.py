@@ -54,7 +54,7 @@ def _pod(options: Options) -> dict[str, Any]:
 
 
 def _container(options: Options) -> dict[str, Any]:
-    return {
+    container = {
         "name": "controller",
         "image": options.controller_image,
         "imagePullPolicy": options.pull_policy,
@@ -78,7 +78,6 @@ def _container(options: Options) -> dict[str, Any]:
         ],
         "readinessProbe": _probe("/readyz", period=5, failures=2),
         "livenessProbe": _probe("/healthz", period=10, failures=6),
-        "resources": dict(options.resources),
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
@@ -86,6 +85,7 @@ def _container(options: Options) -> dict[str, Any]:
         },
         "volumeMounts": [{"name": _TEMPORARY, "mountPath": "/tmp"}],  # noqa: S108  A volume of the Pod's own.
     }
+    return container | ({"resources": dict(options.resources)} if options.resources else {})
 
 
 def _from_pod(name: str, path: str) -> dict[str, Any]:
