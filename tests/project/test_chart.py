@@ -1,6 +1,6 @@
 """The Helm chart installs what ``tidegate manifests`` prints: by its own templates, and as Helm renders them.
 
-The tests that need Helm take the program that ``HELM`` names, or the one on the path.
+The tests that need Helm take the program that ``HELM`` names (``scripts/helm`` builds one), or the one on the path.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def helm() -> str:
     """The program, or the reason to skip."""
     found = os.environ.get("HELM") or shutil.which("helm")
     if not found:
-        pytest.skip("needs Helm: on the path, or named by HELM")
+        pytest.skip("there is no helm on the path, and HELM names none: HELM=$(scripts/helm) builds one with Go")
     return found
 
 
