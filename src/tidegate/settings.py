@@ -1,4 +1,4 @@
-"""What a command was asked to do: the flags of ``run`` and ``check`` as checked, immutable values.
+"""What a command was asked to do: the flags of ``run``, ``check`` and ``controller`` as checked, immutable values.
 
 Comes in: text from the command line or from a caller of the Python API. Goes out: values that the
 composition root hands to each part. What a part alone can judge stays text here and is read there
@@ -22,6 +22,7 @@ DEFAULT_NAME = "default"
 DEFAULT_DRAIN_TIME = 10.0
 DATA_PLANES = ("envoy",)
 
+_MAX_PORT = 65535
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|)")
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,62})")
@@ -71,10 +72,7 @@ class InputSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise SettingsError("no input: name at least one file or directory, or - for standard input")
         if self.data_plane not in DATA_PLANES:
             raise SettingsError(f"--dataplane {self.data_plane}: this build has {', '.join(DATA_PLANES)}")
-        if len(self.controller_name) > 253 or not _CONTROLLER_NAME.fullmatch(self.controller_name):
-            raise SettingsError(
-                f"--controller-name {self.controller_name}: expected a domain and a path, such as {CONTROLLER_NAME}"
-            )
+        check_controller_name(self.controller_name)
 
 
 class CheckSettings(InputSettings, frozen=True, kw_only=True):
@@ -104,6 +102,77 @@ class RunSettings(InputSettings, frozen=True, kw_only=True):
         check_name(self.name)
         if not math.isfinite(self.drain_time) or self.drain_time < 0:
             raise SettingsError(f"--drain-time {self.drain_time}: expected a time of 0 or more")
+
+
+class LeaseSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How replicas agree on who writes. Times in seconds.
+
+    A leader that cannot renew for ``renew_deadline`` stops writing; another replica takes over once the lease was
+    not renewed for ``duration``. ``retry`` is how often either tries.
+    """
+
+    name: str = "tidegate-controller"
+    duration: float = 15.0
+    renew_deadline: float = 10.0
+    retry: float = 2.0
+
+    def __post_init__(self) -> None:
+        """Raise SettingsError for times with which two replicas could write at once."""
+        if not 0 < self.retry < self.renew_deadline < self.duration:
+            raise SettingsError(
+                f"lease times: retry {self.retry:g} s, renew deadline {self.renew_deadline:g} s and duration "
+                f"{self.duration:g} s have to be above 0 and each longer than the one before"
+            )
+
+
+class ControllerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``controller`` does.
+
+    ``kubeconfig`` and ``context`` None: what ``kubectl`` would use, or the Pod's service account. ``namespace`` holds
+    the Lease and the certificate authority. ``replica`` names this process among the replicas, ``address`` is where
+    the others reach it. Proxies dial ``control_plane`` (``host:port``), and run ``image``. ``xds_address`` is what it
+    listens on for both. ``admin`` serves health and metrics.
+    """
+
+    kubeconfig: Path | None = None
+    context: str | None = None
+    namespace: str
+    replica: str
+    address: str
+    image: str
+    control_plane: str
+    xds_address: str
+    admin: AdminAddress
+    controller_name: str = CONTROLLER_NAME
+    lease: LeaseSettings = LeaseSettings()
+
+    def __post_init__(self) -> None:
+        """Raise SettingsError for what can be seen without looking at the system."""
+        check_controller_name(self.controller_name)
+        for flag, text in (("--control-plane", self.control_plane), ("--xds", self.xds_address)):
+            check_host_port(text, flag)
+
+
+def check_controller_name(name: str) -> str:
+    """The name of a controller, if it can be one (GatewayClass ``controllerName``).
+
+    Raises SettingsError otherwise.
+    """
+    if len(name) > 253 or not _CONTROLLER_NAME.fullmatch(name):
+        raise SettingsError(f"--controller-name {name}: expected a domain and a path, such as {CONTROLLER_NAME}")
+    return name
+
+
+def check_host_port(text: str, flag: str) -> str:
+    """``host:port`` with IPv6 addresses in brackets, if it is that. ``flag`` is for the message.
+
+    Raises SettingsError otherwise.
+    """
+    host, _, port = text.rpartition(":")
+    bare = host.removeprefix("[").removesuffix("]")
+    if not bare or (":" in bare) != (host != bare) or not port.isdecimal() or int(port) > _MAX_PORT:
+        raise SettingsError(f"{flag} {text}: expected HOST:PORT, with an IPv6 address in brackets")
+    return text
 
 
 def check_name(name: str) -> str:

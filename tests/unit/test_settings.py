@@ -11,7 +11,9 @@ from tidegate.settings import (
     AccessLog,
     AccessLogFormat,
     CheckSettings,
+    LeaseSettings,
     RunSettings,
+    check_host_port,
     check_name,
     parse_access_log,
     parse_duration,
@@ -82,3 +84,24 @@ def test_the_drain_time_is_finite_and_not_negative(seconds: float) -> None:
     """A drain that never ends is refused."""
     with pytest.raises(SettingsError, match="--drain-time"):
         RunSettings(paths=("x.yaml",), drain_time=seconds)
+
+
+@pytest.mark.parametrize("text", ["10.0.0.1:18000", "tidegate.tidegate-system.svc:18000", "[::1]:1", "0.0.0.0:0"])
+def test_host_and_port_are_told_apart(text: str) -> None:
+    """An IPv6 address stands in brackets."""
+    assert check_host_port(text, "--xds") == text
+
+
+@pytest.mark.parametrize("text", ["", "host", "host:", ":1", "::1:18000", "[10.0.0.1]:1", "host:x", "host:70000"])
+def test_other_places_are_refused(text: str) -> None:
+    """The message names the flag and what would be right."""
+    with pytest.raises(SettingsError, match=r"--xds .*expected HOST:PORT"):
+        check_host_port(text, "--xds")
+
+
+@pytest.mark.parametrize("times", [(15, 10, 0), (15, 2, 2), (10, 10, 2)])
+def test_lease_times_never_let_two_replicas_write(times: tuple[float, float, float]) -> None:
+    """A leader gives up before another may take over."""
+    duration, renew_deadline, retry = times
+    with pytest.raises(SettingsError, match="lease times"):
+        LeaseSettings(duration=duration, renew_deadline=renew_deadline, retry=retry)

@@ -48,15 +48,21 @@ class Providers(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @contextlib.asynccontextmanager
-async def serve(address: AdminAddress, providers: Providers) -> AsyncIterator[AdminAddress]:
+async def serve(address: AdminAddress, providers: Providers, *, exposed: bool = False) -> AsyncIterator[AdminAddress]:
     """Serve while the block lasts; gives the address that was bound, with its real port.
+
+    ``exposed``: on a TCP address only health and metrics are served, and to every host that asks, as probes and
+    scrapers of a cluster do.
 
     A Unix domain socket is accessible to its owner only, replaces one that nobody listens on, and is
     removed at the end. Raises SettingsError when the address cannot be bound.
     """
     listening = _listen(address)
     runner = web.AppRunner(
-        _application(providers), access_log=None, handle_signals=False, shutdown_timeout=_GOODBYE_SECONDS
+        _exposed(providers) if exposed and isinstance(address, TcpAddress) else _application(providers),
+        access_log=None,
+        handle_signals=False,
+        shutdown_timeout=_GOODBYE_SECONDS,
     )
     try:
         await runner.setup()
@@ -72,9 +78,7 @@ def _application(providers: Providers) -> web.Application:
     application = web.Application(middlewares=[_local_only])
     application.add_routes(
         [
-            web.get("/healthz", handlers.healthz),
-            web.get("/readyz", handlers.readyz),
-            web.get("/metrics", handlers.metrics),
+            *_health(handlers),
             web.get("/api/v1/state", handlers.state),
             web.get("/api/v1/objects", handlers.objects),
             web.get("/api/v1/objects/{plural}", handlers.objects),
@@ -83,6 +87,20 @@ def _application(providers: Providers) -> web.Application:
         ]
     )
     return application
+
+
+def _exposed(providers: Providers) -> web.Application:
+    application = web.Application()
+    application.add_routes(_health(_Handlers(providers)))
+    return application
+
+
+def _health(handlers: _Handlers) -> list[web.RouteDef]:
+    return [
+        web.get("/healthz", handlers.healthz),
+        web.get("/readyz", handlers.readyz),
+        web.get("/metrics", handlers.metrics),
+    ]
 
 
 class _Handlers:

@@ -11,7 +11,8 @@ import datetime as dt
 import gc
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,13 +23,13 @@ from tidegate.admin.figures import figures_of
 from tidegate.admin.observe import Observer
 from tidegate.admin.server import Providers, serve
 from tidegate.admin.view import Instance, State
+from tidegate.app.announcing import announce
 from tidegate.controller.foresight import settle
 from tidegate.controller.picture import picture
 from tidegate.controller.reconciler import Reconciler
 from tidegate.core.compile import SOCKETS
 from tidegate.core.config import CoreConfig
 from tidegate.core.decision import Decision
-from tidegate.core.reasons import ConditionType, Reason
 from tidegate.core.tables import OUTCOMES
 from tidegate.dataplanes.base import DataPlane
 from tidegate.dataplanes.envoy.features import FEATURES as ENVOY_FEATURES
@@ -36,9 +37,6 @@ from tidegate.dataplanes.envoy.hostaddresses import host_addresses
 from tidegate.errors import SettingsError, TidegateError
 from tidegate.instance import InstanceDirectory, claim
 from tidegate.model.diagnostics import Diagnostic, Location
-from tidegate.model.meta import Condition
-from tidegate.model.routes import ParentReference
-from tidegate.model.status import GatewayStatus, RouteStatus, Status
 from tidegate.names import ObjectKey
 from tidegate.plan.features import Features
 from tidegate.plan.outcome import Pending, Traffic
@@ -173,7 +171,7 @@ class _Running:
             source=source,
             plane=self._plane,
             metrics=self._metrics,
-            published=self._announce,
+            published=partial(announce, self._log),
             stirred=self._stirred.set,
         )
 
@@ -294,51 +292,6 @@ class _Running:
     async def _render(self) -> bytes:
         self._traffic = await self._plane.traffic()
         return self._metrics.render(figures_of(self._state(objects=False), self._traffic))
-
-    def _announce(self, published: Mapping[ObjectKey, Status | None]) -> None:
-        """Log what changed for people: what is not well one by one, the rest as a number."""
-        well = 0
-        for key, status in published.items():
-            problems = list(_problems(status)) if status is not None else []
-            well += status is not None and not problems
-            for where, condition in problems:
-                log = self._log.debug if condition.reason == Reason.PENDING else self._log.warning
-                log(
-                    "not in force" if condition.type != ConditionType.RESOLVED_REFS else "references do not resolve",
-                    object=str(key),
-                    where=where,
-                    condition=condition.type,
-                    reason=condition.reason,
-                    message=condition.message,
-                )
-        if well:
-            self._log.info("in force", objects=well)
-
-
-def _problems(status: Status) -> Sequence[tuple[str, Condition]]:
-    """The conditions of a status that people want to hear of, each with its place in the object."""
-    places: list[tuple[str, tuple[Condition, ...]]] = []
-    match status:
-        case GatewayStatus():
-            places.append(("", status.conditions))
-            places.extend((f"listener {one.name}", one.conditions) for one in status.listeners)
-        case RouteStatus():
-            places.extend((f"parent {_parent(one.parent_ref)}", one.conditions) for one in status.parents)
-        case _:
-            places.append(("", status.conditions))
-    bad = (ConditionType.PARTIALLY_INVALID, ConditionType.CONFLICTED)
-    return [
-        (place, condition)
-        for place, conditions in places
-        for condition in conditions
-        if (condition.status != "True") != (condition.type in bad)
-    ]
-
-
-def _parent(reference: ParentReference) -> str:
-    """A parentRef as people tell it from others: Gateway, listener name, port."""
-    section = f"/{reference.section_name}" if reference.section_name else ""
-    return f"{reference.name}{section}{f':{reference.port}' if reference.port else ''}"
 
 
 def _require_writable(access_log: AccessLog) -> None:

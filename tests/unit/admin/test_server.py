@@ -162,3 +162,14 @@ async def test_a_socket_in_use_and_a_file_are_left_alone(folder: Path) -> None:
                 async with client(UnixAddress(str(taken))):
                     pass
             assert taken.exists()
+
+
+async def test_what_is_exposed_is_health_and_metrics_only() -> None:
+    """Probes of a cluster ask by an address of the Pod; the objects are not for them."""
+    async with (
+        serve(LOOPBACK, Answers().providers(), exposed=True) as bound,
+        aiohttp.ClientSession(f"http://{bound}") as session,
+    ):
+        assert await get(session, "/readyz", Host="10.1.2.3:8080") == (200, b"ok\n")
+        assert await get(session, "/metrics", Host="tidegate.example") == (200, b"up 1\n")
+        assert (await get(session, "/api/v1/state"))[0] == 404
