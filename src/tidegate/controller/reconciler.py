@@ -31,13 +31,14 @@ HOLD_OFF_S = 0.003
 """How long outcomes wait for further ones, in seconds: a data plane confirms a large change bit by bit."""
 
 Published = Callable[[Mapping[ObjectKey, Status | None]], None]
+Decided = Callable[[DecisionChange], None]
 
 
 class Reconciler:
     """Runs the decision between one source and one data plane.
 
-    ``published`` is called with every change of statuses, ``stirred`` after every round; both return at
-    once.
+    ``decided`` is called with what every round changed, once the data plane has it, ``published`` with every change of
+    statuses, ``stirred`` after every round; all return at once.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Reconciler:
         source: Source,
         plane: DataPlane,
         metrics: Metrics,
+        decided: Decided = lambda _: None,
         published: Published = lambda _: None,
         stirred: Callable[[], None] = lambda: None,
     ) -> None:
@@ -59,6 +61,7 @@ class Reconciler:
         self._metrics = metrics
         self._applied = False
         self._taken_at: dict[SocketKey, float] = {}
+        self._decided = decided
         self._published = published
         self._stirred = stirred
         self._inbox: asyncio.Queue[Batch | Sequence[Report]] = asyncio.Queue(_BACKLOG)
@@ -106,6 +109,8 @@ class Reconciler:
             if item.diagnostics is not None:
                 self._tell(item.diagnostics)
                 self.diagnostics = item.diagnostics
+            if item.apis is not None:
+                self.decision.set_apis(item.apis)
             for change in item.changes:
                 self.decision.set_object(change.key, change.resource)
         else:
@@ -123,6 +128,7 @@ class Reconciler:
             self._applied = True
             self._plane.apply(change.plan)
             self._time(change)
+        self._decided(change)
         published = self.board.take(change.verdicts, monotonic=time.monotonic(), now=dt.datetime.now(dt.UTC))
         if published:
             self._published(published)

@@ -11,8 +11,10 @@ from support.resources import gateway_key, route_key, socket_key, typed
 from support.waiting import eventually
 from tidegate.controller.reconciler import Reconciler
 from tidegate.core.config import CoreConfig
-from tidegate.core.decision import Decision
+from tidegate.core.decision import Decision, DecisionChange
+from tidegate.core.tables import APIS, CLUSTER
 from tidegate.dataplanes.recording import RecordingDataPlane
+from tidegate.model.apis import InstalledApis
 from tidegate.model.kinds import Resource, key_of
 from tidegate.model.status import GatewayStatus, Status
 from tidegate.names import ObjectKey
@@ -32,7 +34,11 @@ class MemorySource:
         """Deliver resources, and the end of others, as one batch."""
         changes = [Change(key=key_of(resource), resource=resource) for resource in resources]
         changes += [Change(key=key, resource=None) for key in gone]
-        self._batches.put_nowait(Batch(changes=tuple(changes)))
+        self.deliver(Batch(changes=tuple(changes)))
+
+    def deliver(self, batch: Batch) -> None:
+        """Deliver a batch as it is."""
+        self._batches.put_nowait(batch)
 
     async def batches(self) -> AsyncIterator[Batch]:
         """The batches as they were put."""
@@ -208,3 +214,39 @@ async def test_an_unrelated_object_changes_neither_plan_nor_statuses() -> None:
         await eventually(followed, what="the change after the unrelated one")
         assert len(bench.plane.changes) == applied + 1
         assert all(set(one) <= {route_key("db"), gateway_key("edge")} for one in bench.published[published:])
+
+
+async def test_what_was_decided_is_told_once_the_plane_has_it() -> None:
+    """Who provides for a data plane hears of a change after the plane, in the same turn."""
+    bench = Bench()
+    told: list[tuple[int, DecisionChange]] = []
+    reconciler = Reconciler(
+        decision=Decision(CoreConfig(features=bench.plane.features, scope_per_gateway=True)),
+        source=bench.source,
+        plane=bench.plane,
+        metrics=bench.metrics,
+        decided=lambda change: told.append((len(bench.plane.changes), change)),
+    )
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(reconciler.run())
+        bench.source.put(*example())
+
+        async def heard() -> bool:
+            return bool(told)
+
+        await eventually(heard, what="something is decided")
+        task.cancel()
+    applied, change = told[0]
+    assert applied == 1
+    assert list(change.infrastructure) == [gateway_key("edge")]
+
+
+async def test_installed_apis_reach_the_decision() -> None:
+    """What the cluster has installed decides about its classes."""
+    async with running(Bench()) as bench:
+        bench.source.deliver(Batch(changes=(), apis=InstalledApis(bundle_versions={"gateways": "v1.6.1"})))
+
+        async def known() -> bool:
+            return bench.reconciler.decision.graph.get(APIS, CLUSTER) is not None
+
+        await eventually(known, what="the installed APIs are known")
