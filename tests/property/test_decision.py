@@ -5,22 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.histories import BATCHES, INPUTS, RESOURCES, Step
 from support.reading import plainly_planned
 from support.resources import World, gateway_key
+from tidegate.core.decision import DecisionChange
+from tidegate.model.apis import InstalledApis
 from tidegate.model.gateway import Gateway
 from tidegate.model.kinds import Resource, key_of
 from tidegate.model.meta import Condition
 from tidegate.model.routes import TCPRoute
 from tidegate.model.status import GatewayClassStatus, GatewayStatus, RouteStatus
 from tidegate.names import ObjectKey, PoolKey, SocketKey, TargetKey
+from tidegate.plan.infrastructure import Infrastructure
 from tidegate.plan.outcome import AddressReport, Failed, FailureReason, Live, Outcome, Pending
 from tidegate.plan.types import PlanKey, PlanValue, Pool, Socket, Target
 
 PROPERTY = settings(max_examples=200, deadline=None, derandomize=True)
+APIS = (
+    InstalledApis(served={"TCPRoute": None}),
+    InstalledApis(served={"TCPRoute": "v1"}, bundle_versions={"gateways.gateway.networking.k8s.io": "v1.6.1"}),
+)
 MOODS = st.lists(st.sampled_from(["live", "port", "address", "pending", "stale", "silent"]), min_size=1, max_size=5)
 
 
@@ -48,18 +56,24 @@ def outcomes(world: World, moods: list[str]) -> dict[SocketKey, Outcome | None]:
     return {one.key: outcome(moods[number % len(moods)], one) for number, one in enumerate(sockets)}
 
 
-def fresh(resources: Iterable[Resource]) -> World:
+def empty(*, cluster: bool = False) -> World:
+    """A decision that knows nothing. Classes without an object are ours, so that most inputs serve something."""
+    return World(cluster=cluster, adopt_missing_classes=True)
+
+
+def fresh(resources: Iterable[Resource], *, cluster: bool = False) -> World:
     """A decision that never knew anything but these objects."""
-    world = World()
+    world = empty(cluster=cluster)
     for resource in resources:
         world.decision.set_object(key_of(resource), resource)
     world.decide()
     return world
 
 
-def states(world: World) -> tuple[dict[PlanKey, PlanValue], dict[ObjectKey, Any]]:
+def states(world: World) -> tuple[Any, ...]:
     """Everything that a decision says to others."""
-    return world.plan, world.verdicts
+    ready = {scope: addresses for scope, addresses in world.ready.items() if addresses}
+    return world.plan, world.verdicts, world.infrastructure, ready, world.classes_in_use
 
 
 def take(world: World, step: Step) -> None:
@@ -70,55 +84,62 @@ def take(world: World, step: Step) -> None:
         world.decision.set_object(key_of(step), step)
 
 
+@pytest.mark.parametrize("cluster", [False, True])
 @PROPERTY
-@given(INPUTS, BATCHES, st.lists(MOODS, min_size=6, max_size=6))
+@given(INPUTS, BATCHES, st.lists(MOODS, min_size=6, max_size=6), st.lists(st.sampled_from(APIS), max_size=6))
 def test_incremental_is_as_computed_anew(
-    inputs: dict[ObjectKey, Resource], batches: list[list[Step]], moods: list[list[str]]
+    cluster: bool,
+    inputs: dict[ObjectKey, Resource],
+    batches: list[list[Step]],
+    moods: list[list[str]],
+    apis: list[InstalledApis],
 ) -> None:
-    """After any history, with any reports in between, plan and statuses are those of the final input."""
-    world = World()
+    """After any history, with any reports in between, everything is as the final input has it."""
+    world = empty(cluster=cluster)
     said: dict[SocketKey, Outcome | None] = {}
     report = AddressReport(scope="standalone", addresses=("192.0.2.1",))
     first: list[Step] = [*inputs.values()]
-    for batch, mood in zip([first, *batches], moods, strict=False):
+    for number, (batch, mood) in enumerate(zip([first, *batches], moods, strict=False)):
         for step in batch:
             take(world, step)
+        for installed in apis[number : number + 1]:
+            world.decision.set_apis(installed)
         world.decide()
         now = outcomes(world, mood)
         said |= now
         world.decision.set_report(report)
         world.report(now)
-    other = fresh(list(world.decision.resources()))
+    other = fresh(list(world.decision.resources()), cluster=cluster)
+    for installed in apis[: len(batches) + 1][-1:]:
+        other.decision.set_apis(installed)
     other.decision.set_report(report)
     other.report(said)
     assert states(world) == states(other)
 
 
 @PROPERTY
-@given(INPUTS, st.randoms(use_true_random=False))
-def test_order_of_arrival_does_not_matter(inputs: dict[ObjectKey, Resource], random: Any) -> None:
+@given(INPUTS, st.randoms(use_true_random=False), st.booleans())
+def test_order_of_arrival_does_not_matter(inputs: dict[ObjectKey, Resource], random: Any, cluster: bool) -> None:
     """Objects that arrive one by one in any order lead to the same as all at once."""
-    world = World()
+    world = empty(cluster=cluster)
     shuffled = list(inputs.values())
     random.shuffle(shuffled)
     for resource in shuffled:
         take(world, resource)
         world.decide()
-    assert states(world) == states(fresh(inputs.values()))
+    assert states(world) == states(fresh(inputs.values(), cluster=cluster))
 
 
 @PROPERTY
-@given(INPUTS)
-def test_deciding_again_changes_nothing(inputs: dict[ObjectKey, Resource]) -> None:
-    """The same objects and outcomes once more: no change of the plan, no new status."""
-    world = fresh(inputs.values())
+@given(INPUTS, st.booleans())
+def test_deciding_again_changes_nothing(inputs: dict[ObjectKey, Resource], cluster: bool) -> None:
+    """The same objects and outcomes once more: no change of the plan, no new status, nothing to provide."""
+    world = fresh(inputs.values(), cluster=cluster)
     world.obey()
     for _ in range(2):
         for resource in inputs.values():
             take(world, resource)
-        change = world.decide()
-        assert not change.plan
-        assert not change.verdicts
+        assert world.decide() == DecisionChange(plan={}, verdicts={})
 
 
 @PROPERTY
@@ -135,29 +156,29 @@ def test_a_change_reaches_only_what_is_related(
     change = world.decide()
     versions = [one for one in (inputs.get(key), new) if one is not None]
     for changed in change.plan:
-        pair = [one.get(changed) for one in (before, world.plan)]
-        assert any(
-            related(version, value, plan)
-            for version in versions
-            for value, plan in zip(pair, (before, world.plan), strict=True)
-        ), changed
+        plans = (before, world.plan)
+        assert any(related(version, plan.get(changed), plan, plans) for version in versions for plan in plans), changed
 
 
-def related(resource: Resource, value: PlanValue | None, plan: Mapping[PlanKey, PlanValue]) -> bool:
-    """Whether a part of a plan has to do with an object."""
+Plan = Mapping[PlanKey, PlanValue]
+
+
+def related(resource: Resource, value: PlanValue | None, plan: Plan, plans: tuple[Plan, Plan]) -> bool:
+    """Whether a part of ``plan``, which is one of the two, has to do with an object."""
     match value:
         case None:
             return False
         case Socket():
             (match,) = value.matches
-            return _of_gateway(resource, value) or related(resource, plan[match.target], plan)
+            return _of_gateway(resource, value) or related(resource, plan[match.target], plan, plans)
         case Target():
             socket = plan[value.key.socket]
             return isinstance(socket, Socket) and (_of_gateway(resource, socket) or _of_target(resource, value))
         case Pool(key=key):
-            users = [one for one in plan.values() if isinstance(one, Target) and _names(one, key)]
+            # A pool comes and goes with who names it: a target that had another route before, perhaps.
+            users = [user for user, one in plan.items() if isinstance(one, Target) and _names(one, key)]
             return _of_service(resource, key.namespace, key.service) or any(
-                related(resource, one, plan) for one in users
+                related(resource, one.get(user), one, plans) for user in users for one in plans
             )
 
 
@@ -169,7 +190,7 @@ def _of_gateway(resource: Resource, socket: Socket) -> bool:
     """Its own, or one that shares a port with it: the older Gateway keeps the younger one from it."""
     if isinstance(resource, Gateway):
         return any(listener.port == socket.key.port for listener in resource.spec.listeners)
-    return resource.KIND == "GatewayClass"
+    return resource.KIND in ("GatewayClass", "GatewayParameters")
 
 
 def _of_target(resource: Resource, target: Target) -> bool:
@@ -200,10 +221,10 @@ def _of_service(resource: Resource, namespace: str, name: str) -> bool:
 
 
 @PROPERTY
-@given(INPUTS)
-def test_plan_is_whole_and_keeps_weights(inputs: dict[ObjectKey, Resource]) -> None:
+@given(INPUTS, st.booleans())
+def test_plan_is_whole_and_keeps_weights(inputs: dict[ObjectKey, Resource], cluster: bool) -> None:
     """Every socket has its target, every share its pool; each backendRef is there with its weight."""
-    world = fresh(inputs.values())
+    world = fresh(inputs.values(), cluster=cluster)
     sockets = {key for key in world.plan if isinstance(key, SocketKey)}
     assert {key.socket for key in world.plan if isinstance(key, TargetKey)} == sockets
     for value in world.plan.values():
@@ -224,10 +245,10 @@ def _weights(inputs: Mapping[ObjectKey, Resource], route: ObjectKey | None) -> l
 
 
 @PROPERTY
-@given(INPUTS, MOODS)
-def test_statuses_are_well_formed(inputs: dict[ObjectKey, Resource], moods: list[str]) -> None:
+@given(INPUTS, MOODS, st.booleans())
+def test_statuses_are_well_formed(inputs: dict[ObjectKey, Resource], moods: list[str], cluster: bool) -> None:
     """Conditions carry their object's generation, no type twice, and say something; lists match the spec."""
-    world = fresh(inputs.values())
+    world = fresh(inputs.values(), cluster=cluster)
     world.report(outcomes(world, moods))
     for key, verdict in world.verdicts.items():
         resource = inputs[key]
@@ -293,3 +314,24 @@ def test_plan_is_what_a_plain_reading_of_the_spec_says(inputs: dict[ObjectKey, R
                 [one.pool is not None for one in target.backends],
             )
     assert planned == plainly_planned(inputs)
+
+
+@PROPERTY
+@given(INPUTS, MOODS)
+def test_a_cluster_provides_what_is_accepted_and_keeps_the_rest(
+    inputs: dict[ObjectKey, Resource], moods: list[str]
+) -> None:
+    """Every Gateway of ours has infrastructure, with the ports of what is planned; Programmed has an address."""
+    world = fresh(inputs.values(), cluster=True)
+    world.report(outcomes(world, moods))
+    statuses = {key: one.status for key, one in world.verdicts.items() if isinstance(one.status, GatewayStatus)}
+    assert set(statuses) == set(world.infrastructure)
+    assert {key.path for key in statuses} == set(world.ready)
+    for key, status in statuses.items():
+        conditions = {one.type: one.status for one in status.conditions}
+        found = world.infrastructure[key]
+        assert isinstance(found, Infrastructure) == (conditions["Accepted"] == "True")
+        assert conditions["Programmed"] != "True" or status.addresses
+        if isinstance(found, Infrastructure):
+            sockets = {one.port for one in world.plan if isinstance(one, SocketKey) and one.scope == key.path}
+            assert {port.port for port in found.ports} == sockets

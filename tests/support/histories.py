@@ -7,14 +7,17 @@ from typing import Any
 import msgspec
 from hypothesis import strategies as st
 
+from support.generated import generated_service, proxies
 from support.manifests import (
-    GROUP,
+    PARAMETERS,
     Manifest,
     backend,
     gateway,
+    gateway_class,
     grant,
     listener,
     metadata,
+    parameters,
     parent,
     service,
     slice_of,
@@ -28,7 +31,8 @@ NAMESPACES = st.sampled_from(["red", "red", "red", "blue"])
 GATEWAYS = st.sampled_from(["front", "front", "back"])
 ROUTES = st.sampled_from(["one", "two", "three", "four"])
 SERVICES = st.sampled_from(["web", "db"])
-PORTS = st.sampled_from([7001, 7002, 7003])
+PORTS = st.sampled_from([7001, 7002, 443])
+CLASSES = st.sampled_from(["tidegate", "tidegate", "tidegate", "other"])
 CREATED = st.sampled_from([None, "2026-01-01T00:00:01Z", "2026-01-01T00:00:02Z"])
 
 
@@ -76,18 +80,67 @@ _ADDRESSES: tuple[list[Manifest], ...] = (
 )
 
 
+_INFRASTRUCTURE: tuple[Manifest, ...] = (
+    *[{}] * 6,
+    {"labels": {"team": "x"}},
+    {"parametersRef": {**PARAMETERS, "name": "p"}},
+    {"parametersRef": {**PARAMETERS, "name": "p"}},
+    {"parametersRef": {"group": "odd.example", "kind": "Kind", "name": "p"}},
+)
+
+
 def _gateways() -> st.SearchStrategy[Manifest]:
     return st.builds(
-        lambda name, listeners, namespace, class_name, created, addresses: gateway(
-            name, listeners, namespace=namespace, class_name=class_name, created=created, addresses=addresses
+        lambda name, listeners, namespace, class_name, created, addresses, infrastructure: gateway(
+            name,
+            listeners,
+            namespace=namespace,
+            class_name=class_name,
+            created=created,
+            addresses=addresses,
+            infrastructure=infrastructure,
         ),
         GATEWAYS,
         _listeners(),
         NAMESPACES,
-        st.sampled_from(["tidegate", "tidegate", "tidegate", "other"]),
+        CLASSES,
         CREATED,
         st.sampled_from(_ADDRESSES),
+        st.sampled_from(_INFRASTRUCTURE),
     )
+
+
+def _parameters() -> st.SearchStrategy[Manifest]:
+    chosen: tuple[Manifest, ...] = (
+        {},
+        {"replicas": 2},
+        {"pod": {"hostNetwork": True}},
+        {"pod": {"hostNetwork": False}, "replicas": 3},
+    )
+    return st.builds(
+        lambda namespace, spec: parameters("p", namespace=namespace, **spec), NAMESPACES, st.sampled_from(chosen)
+    )
+
+
+def _generated() -> st.SearchStrategy[Manifest]:
+    """Services in front of data planes, and the proxies behind them."""
+    names = st.builds(lambda name, class_name: f"{name}-{class_name}", GATEWAYS, CLASSES)
+    services = st.builds(
+        lambda name, namespace, ingress: generated_service(name, namespace=namespace, ingress=ingress),
+        names,
+        NAMESPACES,
+        st.sampled_from([[], ["192.0.2.1"], ["198.51.100.9", "lb.example"], ["203.0.113.7"]]),
+    )
+    behind = st.builds(
+        lambda name, namespace, hosts, ready: proxies(
+            name, *(f"10.1.0.{host}" for host in hosts), namespace=namespace, ready=ready
+        ),
+        names,
+        NAMESPACES,
+        st.lists(st.integers(1, 3), min_size=1, max_size=2, unique=True),
+        st.sampled_from([True, True, False, None]),
+    )
+    return st.one_of(services, behind)
 
 
 def _parents() -> st.SearchStrategy[list[Manifest]]:
@@ -168,17 +221,13 @@ def _grants() -> st.SearchStrategy[Manifest]:
 
 
 def _classes() -> st.SearchStrategy[Manifest]:
-    parameters = {"parametersRef": {"group": "", "kind": "ConfigMap", "name": "x"}}
+    ours = {"parametersRef": {**PARAMETERS, "name": "p", "namespace": "red"}}
+    odd = {"parametersRef": {"group": "", "kind": "ConfigMap", "name": "x"}}
     return st.builds(
-        lambda name, controller, spec: {
-            "apiVersion": f"{GROUP}/v1",
-            "kind": "GatewayClass",
-            "metadata": {"name": name},
-            "spec": {"controllerName": controller, **spec},
-        },
+        lambda name, controller, spec: gateway_class(name, controller=controller, **spec),
         st.sampled_from(["tidegate", "other"]),
         st.sampled_from([CONTROLLER_NAME, CONTROLLER_NAME, "example.com/other"]),
-        st.sampled_from([{}, {}, parameters]),
+        st.sampled_from([{}, {}, ours, odd]),
     )
 
 
@@ -206,7 +255,17 @@ def _objects(manifests: st.SearchStrategy[Manifest]) -> st.SearchStrategy[Resour
 
 
 RESOURCES: st.SearchStrategy[Resource] = _objects(
-    st.one_of(_gateways(), _routes(), _services(), _slices(), _grants(), _classes(), _namespaces())
+    st.one_of(
+        _gateways(),
+        _routes(),
+        _services(),
+        _slices(),
+        _grants(),
+        _classes(),
+        _namespaces(),
+        _parameters(),
+        _generated(),
+    )
 )
 """Valid objects of every kind; names, orders and creation times collide."""
 
@@ -231,7 +290,9 @@ INPUTS: st.SearchStrategy[dict[ObjectKey, Resource]] = st.builds(
     st.lists(_objects(_services()), min_size=3, max_size=4),
     st.lists(_objects(_slices()), min_size=2, max_size=4),
     st.lists(_objects(_grants()), max_size=3),
-    st.lists(_objects(_classes()), max_size=1),
+    st.lists(_objects(_classes()), max_size=2),
     st.lists(_objects(_namespaces()), max_size=2),
+    st.lists(_objects(_parameters()), max_size=2),
+    st.lists(_objects(_generated()), max_size=4),
 )
 """Whole inputs, of which most serve something."""

@@ -7,9 +7,10 @@ from typing import TypeVar
 
 from tidegate.core.precedence import age_of
 from tidegate.model.corev1 import Namespace, Service
-from tidegate.model.gateway import Gateway, GatewayClass, Listener
+from tidegate.model.gateway import Gateway, GatewayClass, Listener, LocalParametersReference, ParametersReference
 from tidegate.model.grants import ReferenceGrant
 from tidegate.model.kinds import Resource
+from tidegate.model.parameters import GatewayParameters
 from tidegate.model.routes import BackendRef, TCPRoute
 from tidegate.names import CONTROLLER_NAME, GATEWAY_GROUP, ObjectKey
 
@@ -46,8 +47,22 @@ def _all(inputs: Inputs, kind: type[R]) -> Iterator[R]:
 def _served(inputs: Inputs, gateway: Gateway) -> bool:
     classes = {one.metadata.name: one.spec for one in _all(inputs, GatewayClass)}
     found = classes.get(gateway.spec.gateway_class_name)
-    ours = found is None or (found.controller_name == CONTROLLER_NAME and found.parameters_ref is None)
-    return ours and all(address.type == "IPAddress" for address in gateway.spec.addresses)
+    if found is not None and found.controller_name != CONTROLLER_NAME:
+        return False
+    of_class = found.parameters_ref if found is not None else None
+    own = gateway.spec.infrastructure.parameters_ref if gateway.spec.infrastructure is not None else None
+    return (
+        (of_class is None or _exists(inputs, of_class, of_class.namespace))
+        and (own is None or _exists(inputs, own, gateway.metadata.namespace))
+        and all(address.type == "IPAddress" for address in gateway.spec.addresses)
+    )
+
+
+def _exists(inputs: Inputs, reference: ParametersReference | LocalParametersReference, namespace: str | None) -> bool:
+    """Whether a parametersRef names GatewayParameters that are there."""
+    known = {(one.metadata.namespace, one.metadata.name) for one in _all(inputs, GatewayParameters)}
+    kind = (reference.group, reference.kind)
+    return kind == ("tidegate.dev", "GatewayParameters") and (namespace, reference.name) in known
 
 
 def _addresses(gateway: Gateway) -> list[str]:
