@@ -1,8 +1,9 @@
 """Whole inputs and what is decided about them: statuses and plan as reviewed text.
 
 Each case is ``resolve/<name>.in.yaml``: API objects, and perhaps one document ``failures``: sockets that the
-data plane cannot serve. All other sockets are live. Run with ``TIDEGATE_REGENERATE=1`` to write the outputs
-anew, and review the difference.
+data plane cannot serve. All other sockets are live. One document ``cluster`` makes it a case in a cluster: what is
+installed there (``served``, ``bundleVersions``), and whether there are ``proxies``. Run with
+``TIDEGATE_REGENERATE=1`` to write the outputs anew, and review the difference.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import yaml
 
 from support.narration import narrated
 from support.resources import World, socket_key
+from tidegate.model.apis import InstalledApis
 from tidegate.plan.outcome import Failed, FailureReason
 
 CASES = sorted(Path(__file__).with_name("resolve").glob("*.in.yaml"))
@@ -24,9 +26,15 @@ CASES = sorted(Path(__file__).with_name("resolve").glob("*.in.yaml"))
 def resolved(documents: list[dict[str, Any]]) -> str:
     """What is decided about the documents once the data plane has obeyed."""
     failures = [failure for document in documents for failure in document.get("failures", ())]
-    world = World(*(document for document in documents if "failures" not in document))
+    cluster = next((document["cluster"] for document in documents if "cluster" in document), None)
+    objects = [document for document in documents if not document.keys() & {"failures", "cluster"}]
+    world = World(*objects, cluster=cluster is not None)
+    if cluster is not None and "served" in cluster:
+        apis = InstalledApis(served=cluster["served"], bundle_versions=cluster["bundleVersions"])
+        world.decision.set_apis(apis)
     failed = {socket_key(failure["port"], failure["address"]): failure for failure in failures}
-    world.obey(except_for=failed)
+    if cluster is None or cluster.get("proxies", True):
+        world.obey(except_for=failed)
     world.report(
         {
             key: Failed(
@@ -37,7 +45,7 @@ def resolved(documents: list[dict[str, Any]]) -> str:
             for key, failure in failed.items()
         }
     )
-    return narrated(world.decision.resources(), world.verdicts, world.plan)
+    return narrated(world)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name.removesuffix(".in.yaml"))

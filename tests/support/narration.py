@@ -1,29 +1,33 @@
-"""A decision as text that people can review: every status in a few lines, then the plan by socket."""
+"""A decision as text that people can review: every status in a few lines, the plan by socket, the cluster's part."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import msgspec
 import yaml
 
+from support.resources import World
 from tidegate.core.statuses import Verdict
 from tidegate.model.kinds import Resource
 from tidegate.model.meta import Condition
 from tidegate.model.status import GatewayClassStatus, GatewayStatus, RouteStatus, Status
-from tidegate.names import ObjectKey
+from tidegate.names import ObjectKey, SocketKey
+from tidegate.plan.infrastructure import Infrastructure, KeptInfrastructure, Parameters
 from tidegate.plan.types import PlanKey, PlanValue, Pool, Socket, Target, WeightedBackend
 
 
-def narrated(
-    resources: Iterable[Resource], verdicts: Mapping[ObjectKey, Verdict], plan: Mapping[PlanKey, PlanValue]
-) -> str:
+def narrated(world: World) -> str:
     """Statuses and plan as stable YAML text; routes and Gateways without a status say so."""
+    verdicts, plan = world.verdicts, world.plan
     document: dict[str, Any] = {
         "statuses": {str(key): _status(verdicts[key]) for key in sorted(verdicts)},
-        "without status": _without_status(resources, verdicts),
-        "plan": {str(key): _socket(value, plan) for key, value in _sockets(plan)},
+        "without status": _without_status(world.decision.resources(), verdicts),
+        "plan": {_place(key): _socket(value, plan) for key, value in _sockets(plan)},
         "pools": {str(key): _pool(value) for key, value in sorted(_pools(plan).items())},
+        "infrastructure": {str(key): _infrastructure(one) for key, one in sorted(world.infrastructure.items())},
+        "ready proxies": {scope: " ".join(sorted(found)) for scope, found in sorted(world.ready.items()) if found},
     }
     kept = {key: value for key, value in document.items() if value}
     return yaml.safe_dump(kept, sort_keys=False, width=160, allow_unicode=True)
@@ -98,6 +102,29 @@ def _socket(socket: Socket, plan: Mapping[PlanKey, PlanValue]) -> dict[str, Any]
         "route": target.route.path if target.route is not None else "none",
         "shares": [_share(backend) for backend in target.backends],
     }
+
+
+def _place(key: SocketKey) -> str:
+    """A socket, with its scope where others may have one like it."""
+    return str(key) if key.scope == "standalone" else f"{key.scope} {key}"
+
+
+def _infrastructure(found: Infrastructure | KeptInfrastructure) -> dict[str, Any] | str:
+    """What is not as by default."""
+    if isinstance(found, KeptInfrastructure):
+        return f"{found.name} is kept as it is"
+    usual = msgspec.to_builtins(Parameters())
+    chosen = {name: value for name, value in msgspec.to_builtins(found.parameters).items() if value != usual[name]}
+    fields = {
+        "name": found.name,
+        "class": found.class_name,
+        "labels": dict(found.labels),
+        "annotations": dict(found.annotations),
+        "ports": " ".join(f"{one.name}={one.port}/{one.protocol}" for one in found.ports),
+        "addresses": " ".join(found.addresses),
+        "parameters": chosen,
+    }
+    return {name: value for name, value in fields.items() if value}
 
 
 def _share(backend: WeightedBackend) -> str:
