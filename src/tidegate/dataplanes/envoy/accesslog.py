@@ -1,7 +1,7 @@
 """The access log: one line per connection, written by Envoy itself at the connection's end.
 
 In: what to write and where, and whose connections they are. Out: access loggers for ``tcp_proxy``, which
-travel by ECDS, so that switching the log on or off closes nothing. Relaying and rotating the file is left
+travel by ECDS, so that switching the log on or off closes nothing. Relaying and rotating a file is left
 to ``logtail``, counting to ``stats``.
 
 Fields. Text has them in this order, as ``key=value`` after the time, unknown is ``-``; JSON has them in the
@@ -51,6 +51,7 @@ from envoy.config.accesslog.v3 import accesslog_pb2
 from envoy.config.core.v3 import base_pb2, substitution_format_string_pb2
 from envoy.data.accesslog.v3 import accesslog_pb2 as accesslog_data_pb2
 from envoy.extensions.access_loggers.file.v3 import file_pb2
+from envoy.extensions.access_loggers.stream.v3 import stream_pb2
 from google.protobuf import any_pb2, struct_pb2
 
 from tidegate.dataplanes.envoy.metadata import KEY_BACKEND, KEY_ENDED, METADATA_NAMESPACE
@@ -71,13 +72,14 @@ _FLAG_WORDS: Mapping[int, str] = {
 }
 
 _FILE_LOG = "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog"
+_STANDARD_OUTPUT_LOG = "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog"
 
 
 class AccessLogOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """``path`` is the file that Envoy appends to; with ``format`` off it is not touched."""
+    """``path`` is the file that Envoy appends to, None for its standard output; ``format`` off writes nothing."""
 
     format: Literal["off", "text", "json"]
-    path: Path
+    path: Path | None
 
 
 def access_log(options: AccessLogOptions, *, listener: str, route: str) -> list[accesslog_pb2.AccessLog]:
@@ -89,17 +91,20 @@ def access_log(options: AccessLogOptions, *, listener: str, route: str) -> list[
         return []
     values = _values(listener, route)
     log_format = _json(values) if options.format == "json" else _text(values)
-    config = file_pb2.FileAccessLog(path=str(options.path), log_format=log_format)
     only_ends = accesslog_pb2.AccessLogFilter(
         log_type_filter=accesslog_pb2.LogTypeFilter(types=[accesslog_data_pb2.AccessLogType.TcpConnectionEnd])
     )
     return [
-        accesslog_pb2.AccessLog(
-            name="file",
-            filter=only_ends,
-            typed_config=any_pb2.Any(type_url=_FILE_LOG, value=config.SerializeToString(deterministic=True)),
-        )
+        accesslog_pb2.AccessLog(name="lines", filter=only_ends, typed_config=_destination(options.path, log_format))
     ]
+
+
+def _destination(path: Path | None, log_format: substitution_format_string_pb2.SubstitutionFormatString) -> any_pb2.Any:
+    if path is None:
+        output = stream_pb2.StdoutAccessLog(log_format=log_format)
+        return any_pb2.Any(type_url=_STANDARD_OUTPUT_LOG, value=output.SerializeToString(deterministic=True))
+    file = file_pb2.FileAccessLog(path=str(path), log_format=log_format)
+    return any_pb2.Any(type_url=_FILE_LOG, value=file.SerializeToString(deterministic=True))
 
 
 def _values(listener: str, route: str) -> dict[str, str]:

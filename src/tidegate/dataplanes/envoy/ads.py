@@ -130,8 +130,10 @@ class AdsStream:
 
     @property
     def settled(self) -> bool:
-        """Whether Envoy has answered all there is to send."""
-        return not self._in_flight and not any(channel.dirty or channel.bulk for channel in self._channels.values())
+        """Whether Envoy has asked for everything, was told everything, and has answered."""
+        told = all(self._channels[kind].synced for kind in WILDCARD_KINDS)
+        waiting = any(channel.dirty or channel.bulk or channel.must_answer for channel in self._channels.values())
+        return told and not waiting and not self._in_flight
 
     def _open(self, channel: _Channel, request: discovery_pb2.DeltaDiscoveryRequest) -> list[Confirmation]:
         """The first request of a kind on this stream says what Envoy has from before."""

@@ -132,6 +132,13 @@ class Catalog:
                 self._put(self._assignment(target), self._target_users[target], changed)
         return changed
 
+    def refresh(self) -> Changed:
+        """Ask for the loggers of everything again; returns what is different now."""
+        changed: dict[Kind, set[str]] = {kind: set() for kind in Kind}
+        for target in self._target_users:
+            self._refresh(target, changed)
+        return changed
+
     def _set_socket(self, key: SocketKey, value: Socket | None) -> list[TargetKey]:
         """Returns the targets to look at again."""
         old = self._sockets.pop(key, None)

@@ -2,14 +2,16 @@
 
 In: keys of the plan. Out: names of xDS resources and prefixes of statistics. Different keys never get
 the same name, and a name holds neither dots nor colons, because both mean something in the names of
-Envoy's statistics. A name is never taken apart again: who needs the key looks it up.
+Envoy's statistics; only prefixes of traffic keep the dots of Kubernetes names, which Prometheus shows. A name
+is never taken apart again by us: who needs the key looks it up.
 """
 
 from __future__ import annotations
 
 from tidegate.names import WILDCARD_ADDRESS, ListenerKey, ObjectKey, SocketKey, TargetKey
 
-_PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-")
+_LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-")
+_DOTTED = _LETTERS | {"."}
 _READABLE = {".": "_", ":": "~"}
 
 REFUSING_LISTENER = "tidegate-refuse"
@@ -25,7 +27,11 @@ def escape(text: str) -> str:
     Dots and colons, frequent in addresses and Kubernetes names, become ``_`` and ``~``; every other
     character outside ``[A-Za-z0-9-]`` becomes ``=`` and two hexadecimal digits per UTF-8 byte.
     """
-    return "".join(character if character in _PLAIN else _escape_character(character) for character in text)
+    return _escape(text, _LETTERS)
+
+
+def _escape(text: str, plain: frozenset[str]) -> str:
+    return "".join(character if character in plain else _escape_character(character) for character in text)
 
 
 def _escape_character(character: str) -> str:
@@ -57,13 +63,14 @@ def traffic_prefix(target: TargetKey, listener: ListenerKey, route: ObjectKey | 
     """Prefix of the connection counters of one route on one listener.
 
     It names the listener and the route as well as the target, so that no counter goes on under another
-    route's name when the route that serves a listener changes.
+    route's name when the route that serves a listener changes. Its parts are divided by ``|``: target, owner,
+    listener and, where there is one, route; ``prometheus`` has Envoy make labels of them.
     """
-    parts = [target_name(target), _object_name(listener.owner), escape(listener.listener)]
+    parts = [target_name(target), _object_name(listener.owner), _escape(listener.listener, _DOTTED)]
     if route is not None:
         parts.append(_object_name(route))
     return "|".join(parts)
 
 
 def _object_name(key: ObjectKey) -> str:
-    return "/".join(escape(part) for part in (key.group, key.kind, key.namespace, key.name))
+    return "/".join(_escape(part, _DOTTED) for part in (key.group, key.kind, key.namespace, key.name))

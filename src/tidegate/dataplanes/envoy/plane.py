@@ -190,7 +190,7 @@ class EnvoyDataPlane:
         start = _end_of(path)
         tails = [LogTail(path, envoylog.relay, start=start, rotation=Rotation())]
         access = self._options.access_log
-        if access is not None and access.format != "off" and self._options.rotate_access_log:
+        if self._options.rotate_access_log and access is not None and access.format != "off" and access.path:
             tails.append(LogTail(access.path, _ignore, start="end", rotation=Rotation(reopen=self._reopen_logs)))
         return tails
 

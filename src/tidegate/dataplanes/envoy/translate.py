@@ -60,9 +60,15 @@ _OVERPROVISIONING = 1_000_000
 
 
 class TranslateOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """``wildcard`` is the address that stands for all of the host's: ``::`` (with IPv4) or ``0.0.0.0``."""
+    """What an Envoy's surroundings decide about its listeners.
+
+    ``wildcard`` is the address that stands for all of the host's: ``::`` (with IPv4) or ``0.0.0.0``.
+    ``shared_ports`` lets a port be opened by several processes of one user: by two generations side by side, but by
+    strangers as well. Envoy never takes it back for a listener that it has.
+    """
 
     wildcard: str = "::"
+    shared_ports: bool = True
 
 
 def listener_resource(key: SocketKey, target: TargetKey, options: TranslateOptions) -> Resource:
@@ -80,6 +86,7 @@ def listener_resource(key: SocketKey, target: TargetKey, options: TranslateOptio
         filter_chains=[chain],
         per_connection_buffer_limit_bytes=wrappers_pb2.UInt32Value(value=BUFFER_BYTES),
         socket_options=_keepalive_options(),
+        enable_reuse_port=None if options.shared_ports else wrappers_pb2.BoolValue(value=False),
     )
     return resource(Kind.LISTENER, name, _bytes(message))
 

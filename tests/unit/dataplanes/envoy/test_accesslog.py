@@ -208,6 +208,21 @@ async def test_percent_signs(tmp_path: Path, what: Literal["text", "json"]) -> N
         assert "default/100%START_TIME%" in await line_of(path)
 
 
+async def test_standard_output() -> None:
+    """Without a path, the lines go to Envoy's standard output, whatever that is."""
+    backend_label = {BACKEND: 1}
+    loggers = access_log(AccessLogOptions(format="text", path=None), listener=LISTENER, route=ROUTE)
+    async with static_envoy({"foo": proxy("p", "dead", *loggers)}, [cluster("dead", backend_label)]) as envoy:
+        client = await connect(envoy.port["foo"])
+        await read_away(client)
+        client.close()
+
+        async def output() -> str:
+            return await asyncio.to_thread((envoy.directory / "envoy.log").read_text)
+
+        await eventually(output, lambda text: f"listener={LISTENER}" in text, what="a line on standard output")
+
+
 def test_off(tmp_path: Path) -> None:
     """Switched off, there is no logger."""
     options = AccessLogOptions(format="off", path=tmp_path / "access.log")

@@ -323,6 +323,25 @@ def test_a_confirmation_names_the_versions_of_its_nonce() -> None:
     assert not peer.stream.settled
 
 
+def test_settled_when_everything_was_asked_told_and_answered() -> None:
+    """A stream is settled only after both kinds of which Envoy takes all were told and confirmed, even if empty."""
+    catalog = catalog_of(ready=False)
+    stream = AdsStream(catalog)
+    assert not stream.settled
+    stream.receive(request(Kind.CLUSTER))
+    assert stream.take() == []
+    assert not stream.settled
+    catalog.ready = True
+    (clusters,) = stream.take()
+    stream.receive(request(Kind.CLUSTER, nonce=clusters.nonce))
+    assert not stream.settled
+    stream.receive(request(Kind.LISTENER))
+    (listeners,) = stream.take()
+    assert not stream.settled
+    stream.receive(request(Kind.LISTENER, nonce=listeners.nonce))
+    assert stream.settled
+
+
 def test_an_unknown_nonce_confirms_nothing() -> None:
     """An answer to another stream's response says nothing about this one's."""
     _, peer = connected(forward(80, "a"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 
 import pytest
+from envoy.config.accesslog.v3 import accesslog_pb2
 from google.protobuf.message import Message
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -218,6 +219,16 @@ def test_loggers_are_asked_with_the_counters_prefix() -> None:
     ((prefix, listener, route),) = asked
     assert prefix == naming.traffic_prefix(TargetKey(KEY), listener, route)
     assert route == route_key("r")
+
+
+def test_refresh_takes_other_loggers() -> None:
+    """When the loggers are others now, the filters change, and nothing else does."""
+    present: list[Message] = []
+    catalog = Catalog(TranslateOptions(), lambda prefix, listener, route: present)
+    catalog.apply(forward(80, "a") | forward(81, "b"))
+    assert only(catalog.refresh()) == {}
+    present.append(accesslog_pb2.AccessLog(name="new"))
+    assert only(catalog.refresh()) == {Kind.FILTER: {FILTER, naming.filter_name(TargetKey(OTHER))}}
 
 
 def counted(listener: str, route: str | None) -> Series:

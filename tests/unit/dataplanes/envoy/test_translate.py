@@ -31,10 +31,11 @@ TARGET = TargetKey(KEY)
 NAME = naming.socket_name(KEY)
 
 
-def listener(address: str = "127.0.0.1", wildcard: str = "::") -> listener_pb2.Listener:
+def listener(address: str = "127.0.0.1", *, wildcard: str = "::", shared_ports: bool = True) -> listener_pb2.Listener:
     """The listener of port 8080 as Envoy reads it."""
     key = socket_key(8080, address)
-    body = listener_resource(key, TargetKey(key), TranslateOptions(wildcard=wildcard)).body
+    options = TranslateOptions(wildcard=wildcard, shared_ports=shared_ports)
+    body = listener_resource(key, TargetKey(key), options).body
     return listener_pb2.Listener.FromString(body)
 
 
@@ -105,7 +106,7 @@ def test_the_listener_asks_for_its_filter() -> None:
 )
 def test_listening_addresses(address: str, wildcard: str, bound: str, *, both_families: bool) -> None:
     """Only the wildcard accepts both families, and only where the host has both; others stay as planned."""
-    found = listener(address, wildcard).address.socket_address
+    found = listener(address, wildcard=wildcard).address.socket_address
     assert (found.address, found.port_value, found.ipv4_compat) == (bound, 8080, both_families)
 
 
@@ -220,6 +221,14 @@ def test_endpoints_carry_their_backend() -> None:
     found = assignment(split_of(backend("a", 1, ref="0/0"), backend(None, 1, ref="0/1")))
     labels = [one.lb_endpoints[0].metadata.filter_metadata["tidegate"]["backend"] for one in found.endpoints]
     assert labels == ["a", "refused"]
+
+
+def test_ports_are_shared_unless_told_otherwise() -> None:
+    """Only where no second generation will ever run beside it does a listener claim its port for itself."""
+    assert not listener().HasField("enable_reuse_port")
+    exclusive = listener(shared_ports=False)
+    assert exclusive.HasField("enable_reuse_port")
+    assert not exclusive.enable_reuse_port.value
 
 
 def test_the_same_entries_give_the_same_bytes() -> None:
