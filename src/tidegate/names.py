@@ -107,3 +107,9 @@ class PoolKey(msgspec.Struct, frozen=True, order=True, cache_hash=True):
 def proxy_identity(scope: str) -> str:
     """Who a proxy is, in its certificate: one that serves ``scope``, and nothing else (SPIFFE ID, section 2)."""
     return f"spiffe://{TRUST_DOMAIN}/gateway/{scope}"
+
+
+def proxy_scope(identity: str) -> str | None:
+    """The scope that a proxy of this identity serves; None when it is no proxy's."""
+    scope = identity.removeprefix(proxy_identity(""))
+    return scope if scope and proxy_identity(scope) == identity else None

@@ -15,9 +15,9 @@ SCOPE = "standalone"
 GATEWAY = ObjectKey(GATEWAY_GROUP, "Gateway", "default", "gateway")
 
 
-def socket_key(port: int, address: str = "127.0.0.1") -> SocketKey:
+def socket_key(port: int, address: str = "127.0.0.1", scope: str = SCOPE) -> SocketKey:
     """The key of a TCP socket."""
-    return SocketKey(SCOPE, address, "TCP", port)
+    return SocketKey(scope, address, "TCP", port)
 
 
 def pool_key(name: str) -> PoolKey:
@@ -46,11 +46,12 @@ def forward(
     port: int,
     *shares: str | tuple[str | None, int],
     address: str = "127.0.0.1",
+    scope: str = SCOPE,
     listener: str = "listener",
     route: str | None = "route",
 ) -> Change:
     """A socket and its target; each share is a pool's name, or a pool's name (None: refused) and a weight."""
-    key = socket_key(port, address)
+    key = socket_key(port, address, scope)
     backends = tuple(
         backend(*((share, 1) if isinstance(share, str) else share), ref=f"0/{index}")
         for index, share in enumerate(shares)
@@ -65,9 +66,9 @@ def forward(
     }
 
 
-def remove(port: int, address: str = "127.0.0.1") -> Change:
+def remove(port: int, address: str = "127.0.0.1", scope: str = SCOPE) -> Change:
     """The socket and its target are gone."""
-    key = socket_key(port, address)
+    key = socket_key(port, address, scope)
     return {key: None, TargetKey(key): None}
 
 

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from tidegate.names import ListenerKey, ObjectKey, PoolKey, SocketKey, TargetKey, proxy_identity
+from tidegate.names import (
+    CONTROLLER_IDENTITY,
+    ListenerKey,
+    ObjectKey,
+    PoolKey,
+    SocketKey,
+    TargetKey,
+    proxy_identity,
+    proxy_scope,
+)
 
 GATEWAY = ObjectKey("gateway.networking.k8s.io", "Gateway", "team", "edge")
 
@@ -40,3 +49,16 @@ def test_proxy_identity_names_its_scope_only() -> None:
     """Proxies of different Gateways never share an identity, and none is the controller's."""
     assert proxy_identity("team-a/edge") == "spiffe://tidegate.dev/gateway/team-a/edge"
     assert proxy_identity("team-a/edge") != proxy_identity("team-b/edge")
+
+
+def test_the_scope_of_a_proxy_is_known_from_its_identity() -> None:
+    """A proxy's identity names exactly its scope; what is no proxy's names none."""
+    assert proxy_scope(proxy_identity("team-a/edge")) == "team-a/edge"
+    for other in (
+        "",
+        CONTROLLER_IDENTITY,
+        proxy_identity(""),
+        "team-a/edge",
+        "spiffe://example.org/gateway/team-a/edge",
+    ):
+        assert proxy_scope(other) is None

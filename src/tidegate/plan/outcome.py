@@ -1,4 +1,7 @@
-"""What a data plane did with each socket. Outcomes are levels: the newest one of a socket holds."""
+"""What a data plane did with each socket. Outcomes are levels: the newest one of a socket holds.
+
+Outcomes are tagged with their kind, so that one replica can send them to another.
+"""
 
 from __future__ import annotations
 
@@ -20,20 +23,20 @@ class FailureReason(enum.Enum):
     """The data plane rejected the configuration."""
 
 
-class Pending(msgspec.Struct, frozen=True, kw_only=True):
+class Pending(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """The plane has not confirmed ``revision`` yet, or is down; ``message`` says which, for people."""
 
     revision: str
     message: str = ""
 
 
-class Live(msgspec.Struct, frozen=True, kw_only=True):
+class Live(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """New connections are served by exactly ``revision``."""
 
     revision: str
 
 
-class Failed(msgspec.Struct, frozen=True, kw_only=True):
+class Failed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """``revision`` does not serve. The plane keeps trying without being asked again."""
 
     revision: str
