@@ -1,7 +1,8 @@
-"""The gRPC server that an Envoy asks for its configuration, on a Unix domain socket.
+"""The gRPC server that an Envoy of ours asks for its configuration, on a Unix domain socket.
 
 In: a conversation per stream, which decides what to say. Out: bytes on the wire. It holds no state of its
 own: requests go to the conversation, and whenever its ``wake`` event is set, what it has to send is sent.
+``fleetserver`` does the same for the proxies of a fleet, which are elsewhere.
 """
 
 from __future__ import annotations
@@ -9,19 +10,27 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import grpc
+from envoy.config.core.v3 import base_pb2
 from envoy.service.discovery.v3 import discovery_pb2
 
 from tidegate.errors import DataPlaneError
 
-_END: Any = grpc.aio.EOF  # type: ignore[attr-defined]  # The stubs do not have it.
-_SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
-# The first request of a reconnect names every resource that Envoy has.
-_OPTIONS = [("grpc.max_receive_message_length", 256 * 1024 * 1024), ("grpc.so_reuseport", 0)]
+Context: TypeAlias = grpc.aio.ServicerContext[discovery_pb2.DeltaDiscoveryRequest, discovery_pb2.DeltaDiscoveryResponse]
 
-_Context = grpc.aio.ServicerContext[discovery_pb2.DeltaDiscoveryRequest, discovery_pb2.DeltaDiscoveryResponse]
+END: Any = grpc.aio.EOF  # type: ignore[attr-defined]  # The stubs do not have it.
+"""What reading gives at the end of a stream."""
+
+OPTIONS: tuple[tuple[str, int], ...] = (
+    # The first request of a reconnect names every resource that Envoy has.
+    ("grpc.max_receive_message_length", 256 * 1024 * 1024),
+    ("grpc.so_reuseport", 0),
+)
+"""What every server of ours needs."""
+
+_SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 
 
 class Conversation(Protocol):
@@ -30,6 +39,11 @@ class Conversation(Protocol):
     @property
     def wake(self) -> asyncio.Event:
         """Set when there may be something to send."""
+        ...
+
+    @property
+    def over(self) -> bool:
+        """Whether we end the stream; looked at after each ``wake``."""
         ...
 
     def receive(self, request: discovery_pb2.DeltaDiscoveryRequest) -> None:
@@ -59,14 +73,8 @@ class XdsServer:
             self._socket.unlink(missing_ok=True)
         except OSError as error:
             raise DataPlaneError(f"cannot listen for Envoy on {self._socket}: {error}") from error
-        server = grpc.aio.server(options=_OPTIONS)
-        handler = grpc.stream_stream_rpc_method_handler(
-            self._stream,
-            request_deserializer=discovery_pb2.DeltaDiscoveryRequest.FromString,
-            response_serializer=discovery_pb2.DeltaDiscoveryResponse.SerializeToString,
-        )
-        methods = grpc.method_handlers_generic_handler(_SERVICE, {"DeltaAggregatedResources": handler})
-        server.add_generic_rpc_handlers((methods,))
+        server = grpc.aio.server(options=OPTIONS)
+        server.add_generic_rpc_handlers((discovery_handlers(self._stream),))
         try:
             server.add_insecure_port(f"unix:{self._socket}")
         except RuntimeError as error:
@@ -80,27 +88,48 @@ class XdsServer:
         if server is not None:
             await server.stop(grace=None)
 
-    async def _stream(self, _requests: Any, context: _Context) -> None:
-        conversation = self._converse()
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                writer = tasks.create_task(_write(conversation, context), name="xds writer")
-                await _read(conversation, context)
-                writer.cancel()
-        finally:
-            conversation.end()
+    async def _stream(self, _requests: Any, context: Context) -> None:
+        await hold(context, lambda _: self._converse())
 
 
-async def _read(conversation: Conversation, context: _Context) -> None:
+def discovery_handlers(stream: Callable[[Any, Context], Any]) -> grpc.GenericRpcHandler[Any, Any]:
+    """Delta ADS, served by ``stream``."""
+    handler = grpc.stream_stream_rpc_method_handler(
+        stream,
+        request_deserializer=discovery_pb2.DeltaDiscoveryRequest.FromString,
+        response_serializer=discovery_pb2.DeltaDiscoveryResponse.SerializeToString,
+    )
+    return grpc.method_handlers_generic_handler(_SERVICE, {"DeltaAggregatedResources": handler})
+
+
+async def hold(context: Context, converse: Callable[[base_pb2.Node], Conversation]) -> None:
+    """Hold the conversation of a stream to its end. Its first request says who asks."""
+    first = await context.read()
+    if first is END:
+        return
+    conversation = converse(first.node)
+    try:
+        conversation.receive(first)
+        async with asyncio.TaskGroup() as tasks:
+            reader = tasks.create_task(_read(conversation, context), name="xds reader")
+            writer = tasks.create_task(_write(conversation, context), name="xds writer")
+            await asyncio.wait((reader, writer), return_when=asyncio.FIRST_COMPLETED)
+            reader.cancel()
+            writer.cancel()
+    finally:
+        conversation.end()
+
+
+async def _read(conversation: Conversation, context: Context) -> None:
     while True:
         request = await context.read()
-        if request is _END:
+        if request is END:
             return
         conversation.receive(request)
 
 
-async def _write(conversation: Conversation, context: _Context) -> None:
-    while True:
+async def _write(conversation: Conversation, context: Context) -> None:
+    while not conversation.over:
         await conversation.wake.wait()
         conversation.wake.clear()
         for response in conversation.take():

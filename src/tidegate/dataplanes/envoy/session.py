@@ -34,11 +34,17 @@ class Session:
         self._on_confirmations = on_confirmations
         self._on_end = on_end
         self._wake = asyncio.Event()
+        self._over = False
 
     @property
     def wake(self) -> asyncio.Event:
         """Set when there may be something to send."""
         return self._wake
+
+    @property
+    def over(self) -> bool:
+        """Whether we end the stream."""
+        return self._over
 
     @property
     def settled(self) -> bool:
@@ -62,6 +68,11 @@ class Session:
         for response in responses:
             self._on_sent(self, Kind(response.type_url), [one.name for one in response.resources])
         return responses
+
+    def close(self) -> None:
+        """End the stream, soon."""
+        self._over = True
+        self._wake.set()
 
     def end(self) -> None:
         """The stream is over."""

@@ -88,8 +88,11 @@ class _Stats(msgspec.Struct):
     stats: list[_Stat]
 
 
-def counting_loggers(stat_prefix: str) -> list[accesslog_pb2.AccessLog]:
+def counting_loggers(stat_prefix: str, labels: Mapping[str, str] | None = None) -> list[accesslog_pb2.AccessLog]:
     """The loggers that count refused and ended connections under ``stat_prefix``, that of the ``tcp_proxy``.
+
+    With ``labels``, which then have to tell the prefixes apart, the counters are instead called
+    ``tidegate.connections_refused`` and ``tidegate.connections_ended`` for all, and have these labels in Prometheus.
 
     Refusals are counted when the refusing endpoint was reached, for which the ``tcp_proxy`` needs
     ``access_log_options.flush_access_log_on_connected``, and every endpoint its ``metadata``:
@@ -97,19 +100,25 @@ def counting_loggers(stat_prefix: str) -> list[accesslog_pb2.AccessLog]:
     """
     kinds = accesslog_data_pb2.AccessLogType
     refused = stats_pb2.Config.Counter(
-        stat=_stat(stat_prefix, "refused"),
+        stat=_stat(stat_prefix, "refused", labels),
         # 1 at the refusing endpoint, 0 at all others, where a missing value would make Envoy complain.
         value_format=f"%UPSTREAM_METADATA({METADATA_NAMESPACE}:{KEY_REFUSED})%",
     )
-    ended = stats_pb2.Config.Counter(stat=_stat(stat_prefix, "ended"), value_fixed=wrappers_pb2.UInt64Value(value=1))
+    ended = stats_pb2.Config.Counter(
+        stat=_stat(stat_prefix, "ended", labels), value_fixed=wrappers_pb2.UInt64Value(value=1)
+    )
     # Loggers of one prefix share their counters, so that these go on while the configuration is replaced by one
     # of the same prefix. Without it, each has its own, which are lost with its last connection.
     scope = _field(_STATS_SCOPE, _field(_SHARING_NAME, f"{STATISTICS_PREFIX}{stat_prefix}".encode()))
     return [_logger(refused, kinds.TcpUpstreamConnected, scope), _logger(ended, kinds.TcpConnectionEnd, scope)]
 
 
-def _stat(stat_prefix: str, name: str) -> stats_pb2.Config.Stat:
-    return stats_pb2.Config.Stat(name=f"{STATISTICS_PREFIX}{stat_prefix}.{name}")
+def _stat(stat_prefix: str, name: str, labels: Mapping[str, str] | None) -> stats_pb2.Config.Stat:
+    if labels is None:
+        return stats_pb2.Config.Stat(name=f"{STATISTICS_PREFIX}{stat_prefix}.{name}")
+    # A label's value is a format string.
+    tags = [stats_pb2.Config.Tag(name=label, value_format=value.replace("%", "%%")) for label, value in labels.items()]
+    return stats_pb2.Config.Stat(name=f"{STATISTICS_PREFIX}connections_{name}", tags=tags)
 
 
 def _logger(

@@ -26,6 +26,7 @@ class Echo:
 
     def __init__(self) -> None:
         self.wake = asyncio.Event()
+        self.over = False
         self.ended = False
         self._said: list[Response] = []
 
@@ -105,6 +106,19 @@ async def test_end_of_stream_ends_the_conversation() -> None:
             assert not conversations[0].ended
             await stays.done_writing()
             assert await stays.read() is grpc.aio.EOF
+            await until_ended(conversations[0])
+
+
+async def test_a_conversation_that_is_over_ends_its_stream() -> None:
+    """We can end a stream too."""
+    with short_directory() as directory:
+        async with serving(directory / "xds.sock") as conversations, stream(directory / "xds.sock") as call:
+            await call.write(Request(type_url="x"))
+            await call.read()
+            conversations[0].over = True
+            conversations[0].say("last")
+            assert (await call.read()).type_url == "last"
+            assert await call.read() is grpc.aio.EOF
             await until_ended(conversations[0])
 
 
