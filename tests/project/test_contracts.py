@@ -28,7 +28,7 @@ PLANTED = {
         ("tidegate.controller.planted", "tidegate.dataplanes.envoy"),
         ("tidegate.controller.planted", "tidegate.sources.planted"),
     ],
-    "gRPC is spoken in one module": [
+    "gRPC is spoken by Envoy's servers and between replicas": [
         ("tidegate.dataplanes.envoy.planted", "grpc"),
         ("tidegate.core.planted", "grpc"),
     ],
@@ -55,6 +55,8 @@ PLANTED = {
         ("tidegate.core.planted", "logging"),
         ("tidegate.dataplanes.envoy.ads", "threading"),
         ("tidegate.dataplanes.envoy.naming", "uuid"),
+        ("tidegate.dataplanes.envoy.podbootstrap", "os"),
+        ("tidegate.dataplanes.envoy.roster", "time"),
         ("tidegate.dataplanes.envoy.translate", "select"),
         ("tidegate.installation.planted", "pathlib"),
         ("tidegate.reporting.merge", "secrets"),

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from tidegate._version import __version__
-from tidegate.cli import check, demo, get, manifests, run, status
+from tidegate.cli import check, demo, get, manifests, proxy, run, status
 from tidegate.cli.failures import guarded
 
 HELP = """Layer 4 Kubernetes Gateway API on an embedded Envoy, from laptop to cluster.
@@ -62,6 +62,8 @@ _COMMANDS: tuple[tuple[Callable[..., None], str, str], ...] = (
 
 for _command, _summary, _help in _COMMANDS:
     app.command(short_help=_summary, help=_help)(_command)
+
+app.add_typer(proxy.app, name="proxy", hidden=True)
 
 
 def main() -> None:

@@ -35,15 +35,21 @@ def find(chosen: Path | None) -> Binary:
 
     Raises DataPlaneError, saying what to do, when there is none or when it does not run.
     """
+    path = locate(chosen)
+    version = _version(path, chosen)
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return Binary(path=path, digest=digest, version=version)
+
+
+def locate(chosen: Path | None) -> Path:
+    """Where the program is. Whether it runs here is not tried. Raises DataPlaneError, saying what to do."""
     path = chosen.expanduser().absolute() if chosen is not None else _packaged()
     if not path.is_file():
         raise DataPlaneError(f"no Envoy program at {path}; {_advice(chosen)}")
     if not os.access(path, os.X_OK):
         raise DataPlaneError(f"the Envoy program {path} is not executable; make it so with: chmod +x {path}")
-    version = _version(path, chosen)
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return Binary(path=path, digest=digest, version=version)
+    return path
 
 
 def _packaged() -> Path:

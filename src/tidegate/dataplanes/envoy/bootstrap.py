@@ -1,11 +1,13 @@
 """The configuration with which an Envoy starts: where its control plane is, and what it counts.
 
-In: options. Out: the bootstrap as bytes. All socket paths in it are relative to Envoy's working directory,
-so that the bytes, and their hash, are the same for every generation; another hash than that of a running
-Envoy therefore means that it must be replaced.
+In: options. Out: the bootstrap as bytes, and, for ``podbootstrap``, the parts that every Envoy of ours has. All
+socket paths in it are relative to Envoy's working directory, so that the bytes, and their hash, are the same for
+every generation; another hash than that of a running Envoy therefore means that it must be replaced.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import msgspec
 from envoy.config.bootstrap.v3 import bootstrap_pb2
@@ -46,47 +48,56 @@ class BootstrapOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 def bootstrap(options: BootstrapOptions) -> bytes:
     """The bootstrap, serialised; Envoy reads it from a file that ends in ``.pb``."""
-    message = bootstrap_pb2.Bootstrap(
-        node=base_pb2.Node(id=options.node, cluster="tidegate"),
+    endpoint = address_pb2.Address(pipe=address_pb2.Pipe(path=CONTROL_SOCKET))
+    cluster = control_cluster(endpoint)
+    cluster.connect_timeout.FromSeconds(1)
+    message = basis(base_pb2.Node(id=options.node, cluster="tidegate"), cluster)
+    return bytes(message.SerializeToString(deterministic=True))
+
+
+def basis(node: base_pb2.Node, control: cluster_pb2.Cluster) -> bootstrap_pb2.Bootstrap:
+    """What every Envoy of ours starts with; ``control`` is the cluster of its control plane."""
+    return bootstrap_pb2.Bootstrap(
+        node=node,
         admin=bootstrap_pb2.Admin(address=_pipe(ADMIN_SOCKET)),
-        static_resources=bootstrap_pb2.Bootstrap.StaticResources(
-            clusters=[_control_cluster()], listeners=[_refusing_listener()]
-        ),
+        static_resources=bootstrap_pb2.Bootstrap.StaticResources(clusters=[control], listeners=[_refusing_listener()]),
         dynamic_resources=bootstrap_pb2.Bootstrap.DynamicResources(
             ads_config=_ads(), cds_config=_whole_kind(), lds_config=_whole_kind()
         ),
         stats_config=_stats_config(),
         deferred_stat_options=bootstrap_pb2.Bootstrap.DeferredStatOptions(enable_deferred_creation_stats=True),
     )
-    return bytes(message.SerializeToString(deterministic=True))
+
+
+def control_cluster(
+    endpoint: address_pb2.Address, http2: protocol_pb2.Http2ProtocolOptions | None = None
+) -> cluster_pb2.Cluster:
+    """The cluster of a control plane at one endpoint, which speaks HTTP/2."""
+    explicit = http_protocol_options_pb2.HttpProtocolOptions.ExplicitHttpConfig(
+        http2_protocol_options=http2 or protocol_pb2.Http2ProtocolOptions()
+    )
+    options = http_protocol_options_pb2.HttpProtocolOptions(explicit_http_config=explicit)
+    typed = any_pb2.Any(type_url=f"type.googleapis.com/{_HTTP_OPTIONS}", value=options.SerializeToString())
+    return static_cluster(naming.CONTROL_CLUSTER, endpoint, {_HTTP_OPTIONS: typed})
+
+
+def static_cluster(
+    name: str, endpoint: address_pb2.Address, protocol_options: Mapping[str, any_pb2.Any] | None = None
+) -> cluster_pb2.Cluster:
+    """A cluster of one endpoint that the bootstrap names."""
+    member = endpoint_components_pb2.LbEndpoint(endpoint=endpoint_components_pb2.Endpoint(address=endpoint))
+    return cluster_pb2.Cluster(
+        name=name,
+        type=cluster_pb2.Cluster.STATIC,
+        typed_extension_protocol_options=protocol_options,
+        load_assignment=endpoint_pb2.ClusterLoadAssignment(
+            cluster_name=name, endpoints=[endpoint_components_pb2.LocalityLbEndpoints(lb_endpoints=[member])]
+        ),
+    )
 
 
 def _pipe(path: str) -> address_pb2.Address:
     return address_pb2.Address(pipe=address_pb2.Pipe(path=path, mode=0o600))
-
-
-def _control_cluster() -> cluster_pb2.Cluster:
-    options = http_protocol_options_pb2.HttpProtocolOptions(
-        explicit_http_config=http_protocol_options_pb2.HttpProtocolOptions.ExplicitHttpConfig(
-            http2_protocol_options=protocol_pb2.Http2ProtocolOptions()
-        )
-    )
-    typed = any_pb2.Any(type_url=f"type.googleapis.com/{_HTTP_OPTIONS}", value=options.SerializeToString())
-    endpoint = endpoint_components_pb2.LbEndpoint(
-        endpoint=endpoint_components_pb2.Endpoint(
-            address=address_pb2.Address(pipe=address_pb2.Pipe(path=CONTROL_SOCKET))
-        )
-    )
-    return cluster_pb2.Cluster(
-        name=naming.CONTROL_CLUSTER,
-        type=cluster_pb2.Cluster.STATIC,
-        connect_timeout=duration_pb2.Duration(seconds=1),
-        typed_extension_protocol_options={_HTTP_OPTIONS: typed},
-        load_assignment=endpoint_pb2.ClusterLoadAssignment(
-            cluster_name=naming.CONTROL_CLUSTER,
-            endpoints=[endpoint_components_pb2.LocalityLbEndpoints(lb_endpoints=[endpoint])],
-        ),
-    )
 
 
 def _refusing_listener() -> listener_pb2.Listener:

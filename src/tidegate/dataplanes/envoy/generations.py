@@ -21,6 +21,7 @@ import msgspec
 from tidegate.dataplanes.envoy import bootstrap, naming
 from tidegate.dataplanes.envoy.admin_client import AdminClient
 from tidegate.dataplanes.envoy.binary import Binary
+from tidegate.dataplanes.envoy.occupancy import active_connections
 from tidegate.dataplanes.envoy.process import Process, ProcessId, launch
 from tidegate.errors import DataPlaneError
 from tidegate.telemetry.logs import logger
@@ -31,7 +32,6 @@ LONGEST_SOCKET_PATH = 100
 LOG_FILE = "envoy.log"
 """Envoy's own log, in the base directory: one for all generations, so that it outlives a crash."""
 
-_NOT_CLIENTS = frozenset({"admin", naming.REFUSING_LISTENER})
 _BOOTSTRAP_FILE = "bootstrap.pb"
 _RECORD_FILE = "generation.json"
 _LONGEST_NAME = "gen-99999/refuse.sock"
@@ -109,10 +109,7 @@ class Generation:
 
     async def active_connections(self) -> int:
         """How many client connections are open. Raises DataPlaneError."""
-        # Not server.total_connections: Envoy brings that up to date every few seconds only.
-        body = await self.admin.get("/stats?usedonly&filter=" + r"^listener\.[^.]*\.downstream_cx_active$")
-        found = re.findall(r"^listener\.(.*)\.downstream_cx_active: (\d+)$", body.decode(), re.MULTILINE)
-        return sum(int(count) for name, count in found if name not in _NOT_CLIENTS)
+        return await active_connections(self.admin)
 
     async def reopen_logs(self) -> None:
         """Have the access log opened anew, after its file was renamed. Raises DataPlaneError."""

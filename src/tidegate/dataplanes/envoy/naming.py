@@ -20,6 +20,12 @@ REFUSING_LISTENER = "tidegate-refuse"
 CONTROL_CLUSTER = "tidegate-control"
 """The static cluster by which Envoy reaches its control plane."""
 
+ADMIN_CLUSTER = "tidegate-admin"
+"""The static cluster by which a proxy in a Pod reaches its own admin interface."""
+
+STATUS_LISTENER = "tidegate-status"
+"""The static listener that shows as much of the admin interface as others may see."""
+
 
 def escape(text: str) -> str:
     """``text`` in the alphabet that is safe in statistic names; different texts stay different.
