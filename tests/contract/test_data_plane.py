@@ -1,4 +1,4 @@
-"""What every data plane promises, tried on each of them: the one in memory and the one with a real Envoy."""
+"""What every data plane promises, tried on each of them: in memory, with a real Envoy, and with a fleet of one."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import pytest
 
 from support.envoys import serving_envoy
+from support.fleets import serving_fleet
 from support.planes import Serving, serving
 from support.plans import forward, pool, remove, socket_key
 from support.ports import Ports
@@ -25,7 +26,7 @@ async def recording() -> AsyncIterator[Serving]:
         yield present
 
 
-@pytest.fixture(params=[recording, serving_envoy], ids=["recording", "envoy"])
+@pytest.fixture(params=[recording, serving_envoy, serving_fleet], ids=["recording", "envoy", "fleet"])
 def start(request: pytest.FixtureRequest) -> Start:
     """Starts the plane of this round."""
     return request.param

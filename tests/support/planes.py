@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from support.plans import Change, socket_key
+from support.plans import SCOPE, Change, socket_key
 from support.waiting import eventually
 from tidegate.dataplanes.base import DataPlane
 from tidegate.names import SocketKey
@@ -52,11 +52,12 @@ class Serving:
         kind: type[OutcomeT],
         *,
         address: str = "127.0.0.1",
+        scope: str = SCOPE,
         revision: str | None = None,
         within: float = 5.0,
     ) -> OutcomeT:
         """Wait for an outcome of this kind, and return it."""
-        key = socket_key(port, address)
+        key = socket_key(port, address, scope)
 
         async def probe() -> Outcome | None:
             return self.outcomes.get(key)
@@ -68,6 +69,14 @@ class Serving:
         found = await eventually(probe, holds, what=what, within=within, every=0.005)
         assert isinstance(found, kind)
         return found
+
+    async def until_gone(self, port: int, *, address: str = "127.0.0.1", scope: str = SCOPE) -> None:
+        """Wait until a socket has no outcome any more."""
+
+        async def gone() -> bool:
+            return socket_key(port, address, scope) not in self.outcomes
+
+        await eventually(gone, what=f"no outcome of port {port}")
 
     async def until_applied(self, *changes: Change, within: float = 10.0) -> None:
         """Apply, and wait until every socket of the changes is Live or Failed at its new revision."""
