@@ -16,13 +16,14 @@ import os
 import socket
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
 from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
 from kubernetes.aio.config.config_exception import ConfigException
-from kubernetes.aio.config.incluster_config import load_incluster_config
+from kubernetes.aio.config.incluster_config import InClusterConfigLoader
 from kubernetes.aio.config.kube_config import KubeConfigLoader, KubeConfigMerger
 
 from tidegate._version import __version__
@@ -33,6 +34,9 @@ RENEWAL_S: Final = 60.0
 
 REFUSED_RENEWAL_S: Final = 5.0
 """At most so often are credentials renewed because the server refused them."""
+
+SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+"""Where a pod finds who it is."""
 
 _LONG_AGO: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
@@ -97,6 +101,7 @@ class Access:
         self._pool = _Pool(configuration)
         self._certificate = _certificate(configuration)
         self._renewed_at = time.monotonic()
+        self._refused_at: float | None = None
         self._lock = asyncio.Lock()
 
     @property
@@ -111,12 +116,11 @@ class Access:
 
         Raises KubeError for credentials, and what the HTTP library raises. The response is to be released.
         """
-        if time.monotonic() - self._renewed_at > RENEWAL_S:
-            await self._renew(RENEWAL_S, refused=False)
+        await self._renew_in_time()
         token, pool = await self._token(), self._pool
         response = await self._request(method, path, headers, body, timeout, token)
         if response.status == http.HTTPStatus.UNAUTHORIZED and self._kubeconfig is not None:
-            await self._renew(REFUSED_RENEWAL_S, refused=True)
+            await self._renew_refused()
             renewed = await self._token()
             if (renewed, self._pool) != (token, pool):
                 response.release()
@@ -154,18 +158,28 @@ class Access:
         bearer = settings.get("BearerToken")
         return None if bearer is None else bearer["value"]
 
-    async def _renew(self, interval: float, *, refused: bool) -> None:
-        """Asks the kubeconfig again, unless somebody just did."""
+    async def _renew_in_time(self) -> None:
+        """Asks the kubeconfig again when the last time is a while ago."""
         async with self._lock:
-            if self._kubeconfig is None or time.monotonic() - self._renewed_at < interval:
-                return
-            try:
-                await self._kubeconfig.renew(self._configuration, refused=refused)
-                await self._replace_certificate()
-            except (ConfigException, OSError, ValueError, aiohttp.ClientError) as error:
-                raise KubeError(f"the credentials for {self.server} cannot be renewed: {error}") from error
-            finally:
-                self._renewed_at = time.monotonic()
+            if self._kubeconfig is not None and time.monotonic() - self._renewed_at > RENEWAL_S:
+                await self._renew(self._kubeconfig, refused=False)
+
+    async def _renew_refused(self) -> None:
+        """Asks the kubeconfig for others, unless somebody just did."""
+        async with self._lock:
+            now = time.monotonic()
+            recently = self._refused_at is not None and now - self._refused_at < REFUSED_RENEWAL_S
+            if self._kubeconfig is not None and not recently:
+                self._refused_at = now
+                await self._renew(self._kubeconfig, refused=True)
+
+    async def _renew(self, kubeconfig: Kubeconfig, *, refused: bool) -> None:
+        self._renewed_at = time.monotonic()
+        try:
+            await kubeconfig.renew(self._configuration, refused=refused)
+            await self._replace_certificate()
+        except (ConfigException, OSError, ValueError, aiohttp.ClientError) as error:
+            raise KubeError(f"the credentials for {self.server} cannot be renewed: {error}") from error
 
     async def _replace_certificate(self) -> None:
         """Connections stay who they were when they were made: with a new certificate, new ones are needed."""
@@ -191,14 +205,18 @@ async def from_kubeconfig(paths: str, *, context: str | None, impersonate: str |
     return access
 
 
-def from_pod(*, impersonate: str | None) -> Access:
-    """The way that a pod has to its own cluster. Raises SettingsError."""
+def from_pod(*, impersonate: str | None, account: Path = SERVICE_ACCOUNT) -> Access:
+    """The way that a pod has to its own cluster; ``account`` is where its service account is mounted.
+
+    Raises SettingsError.
+    """
     configuration = Configuration()
+    loader = InClusterConfigLoader(str(account / "token"), str(account / "ca.crt"))  # type: ignore[no-untyped-call]
     try:
-        load_incluster_config(configuration)  # type: ignore[no-untyped-call]
+        loader.load_and_set(configuration)  # type: ignore[no-untyped-call]
         return Access(configuration, impersonate=impersonate)
     except (ConfigException, OSError) as error:
-        raise SettingsError(f"the pod's service account cannot be used: {error}") from error
+        raise SettingsError(f"the service account of this pod cannot be used: {error}") from error
 
 
 class _Pool(RESTClientObject):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import http
+import os
 import time
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -145,8 +146,15 @@ def _reason(error: Exception, request: Request) -> str:
         case aiohttp.ClientConnectorCertificateError():
             return f"has a certificate that is not trusted: {error.certificate_error}"
         case aiohttp.ClientConnectorError():
-            return f"cannot be reached: {error.os_error.strerror or error.os_error}"
+            return f"cannot be reached: {_cause(error.os_error)}"
         case aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError() | ConnectionError():
             return "closed the connection before its answer was complete"
         case _:
             return f"cannot be spoken to: {error}"
+
+
+def _cause(error: OSError) -> str:
+    """The system's word for an error: asyncio puts the address into its own text, which is known already."""
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return error.strerror or str(error)
