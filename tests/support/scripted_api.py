@@ -95,7 +95,9 @@ async def serving(handle: Step, *, port: int = 0) -> AsyncIterator[ScriptedApi]:
     """A server that gives every request to ``handle``; on a free port, if none is named."""
     with tempfile.TemporaryDirectory() as directory:
         api = ScriptedApi(handle, Path(directory) / "kubeconfig")
-        runner = web.ServerRunner(web.Server(api.answer, handler_cancellation=True), shutdown_timeout=0.1)
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", api.answer)
+        runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", port)
         await site.start()
