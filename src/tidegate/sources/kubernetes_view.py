@@ -44,6 +44,8 @@ class View:
         key = reading.key
         in_force, refused = self._in_force[key.kind], self._refused[key.kind]
         if reading.resource is None:
+            if (before := in_force.get(key)) is not None and before.metadata.uid != reading.uid:
+                self.remove(key)  # Another object that only has its name.
             refused[key] = reading
             self._unsaid = True
             return
