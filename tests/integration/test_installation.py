@@ -13,7 +13,7 @@ from support.cluster import Cluster
 from support.cluster_api import APPLY, ApiError
 from tidegate.cli.main import app
 from tidegate.installation.options import NAME
-from tidegate.installation.rules import CLUSTER_RULES, NAMESPACE_RULES
+from tidegate.kube.rules import CLUSTER_RULES, NAMESPACE_RULES
 
 NAMESPACE = "tidegate-system"
 ACCOUNT = f"system:serviceaccount:{NAMESPACE}:{NAME}"

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from tidegate.cli.main import app
 from tidegate.installation.crd import definition
 from tidegate.installation.options import ADMIN_PORT, XDS_PORT
-from tidegate.installation.rules import CLUSTER_RULES, NAMESPACE_RULES, Rule
+from tidegate.kube.rules import CLUSTER_RULES, NAMESPACE_RULES, Rule
 
 PAGE = (Path(__file__).parents[2] / "docs/kubernetes.md").read_text(encoding="utf-8")
 

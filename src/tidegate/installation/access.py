@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tidegate.installation.options import NAME, Options
-from tidegate.installation.rules import CLUSTER_RULES, NAMESPACE_RULES, Rule
+from tidegate.kube.rules import CLUSTER_RULES, NAMESPACE_RULES, Rule
 
 _GROUP = "rbac.authorization.k8s.io"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tidegate.installation.access import binding, role, service_account
 from tidegate.installation.options import NAME, Options
-from tidegate.installation.rules import CLUSTER_RULES, NAMESPACE_RULES
+from tidegate.kube.rules import CLUSTER_RULES, NAMESPACE_RULES
 
 
 def test_roles_hold_exactly_the_rules() -> None:
