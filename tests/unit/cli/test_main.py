@@ -59,4 +59,4 @@ def test_completion_knows_the_commands() -> None:
         text=True,
         check=False,
     )
-    assert done.stdout.split() == ["gatewayclasses", "gateways"]
+    assert done.stdout.split() == ["gatewayclasses", "gateways", "gatewayparameters"]
