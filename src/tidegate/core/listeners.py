@@ -65,7 +65,7 @@ def evaluate_listeners(
         conflict = conflicts.get(listener.name)
         refused = conflict or _protocol_rejection(listener, config)
         kinds, unresolved = supported_kinds(listener) if refused is None else ((), None)
-        rejection = refused or (_port_rejection(listener) if host_network and config.scope_per_gateway else None)
+        rejection = refused or _port_rejection(listener, config, host_network=host_network)
         decisions.append(
             ListenerDecision(
                 key=ListenerKey(owner, listener.name),
@@ -107,9 +107,15 @@ def _protocol_rejection(listener: Listener, config: CoreConfig) -> Rejection | N
     return Rejection(Reason.UNSUPPORTED_PROTOCOL, message)
 
 
-def _port_rejection(listener: Listener) -> Rejection | None:
-    """In a network of their own, Pods may open every port; in their node's, only who has privileges opens the first."""
-    if listener.port >= FIRST_UNPRIVILEGED_PORT:
+def _port_rejection(listener: Listener, config: CoreConfig, *, host_network: bool) -> Rejection | None:
+    """Why a port is not to be had, as far as that is known without a data plane.
+
+    In a network of their own, Pods may open every port; in that of their node, the first are for who has privileges.
+    """
+    if listener.port in config.features.reserved_ports:
+        message = f"port {listener.port} is one that the data plane keeps for itself: choose another"
+        return Rejection(Reason.PORT_UNAVAILABLE, message)
+    if not (config.scope_per_gateway and host_network and listener.port < FIRST_UNPRIVILEGED_PORT):
         return None
     message = f"port {listener.port} cannot be opened in the network of a node, which has ports below"
     advice = f"{FIRST_UNPRIVILEGED_PORT} for privileged processes: choose another port, or do without hostNetwork"

@@ -63,6 +63,17 @@ def test_ports_that_no_pod_can_open_in_the_network_of_its_node() -> None:
         assert [one.rejection for one in decisions] == [None, None]
 
 
+def test_a_port_that_the_data_plane_keeps_for_itself() -> None:
+    """It is refused with a reason; its neighbours are not."""
+    features = msgspec.structs.replace(FEATURES, reserved_ports=frozenset({15021}))
+    config = CoreConfig(features=features)
+    kept, free = judged(listener("kept", 15021), listener("free", 15022), config=config)
+    assert kept.rejection is not None
+    assert (kept.rejection.reason, kept.sockets) == (Reason.PORT_UNAVAILABLE, ())
+    assert kept.rejection.message == "port 15021 is one that the data plane keeps for itself: choose another"
+    assert free.rejection is None
+
+
 def test_unsupported_protocols_do_not_conflict() -> None:
     """A listener that is not served takes the port from nobody."""
     tcp, http = judged(listener("tcp", 80), listener("http", 80, protocol="HTTP"))
