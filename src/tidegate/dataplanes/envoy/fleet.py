@@ -283,5 +283,5 @@ class EnvoyFleet:
             await asyncio.sleep(_TICK_SECONDS)
             for gateway in self._gateways.values():
                 for stream in gateway.streams.values():
-                    stream.retry(loop.time())
+                    stream.tick(loop.time())
             self._publish(self._roster.expire(loop.time()))

@@ -1,8 +1,8 @@
 """One stream of one proxy of a fleet: what it is told, and what became of that.
 
 In: its requests, and what changed in its scope. Out: responses, and what happened, as events for the ``roster``. Until
-it has settled once, nothing is said about single sockets: what an Envoy that comes back still has to confirm again is
-not worth a word. Which scope it may have is settled before: by ``fleet``.
+it has settled, nothing is said about single sockets: an Envoy that comes back has to tell first what it has already.
+Which scope it may have is decided elsewhere, by ``fleetserver``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ from tidegate.dataplanes.envoy.retries import BindRetries
 from tidegate.dataplanes.envoy.session import Session
 from tidegate.dataplanes.envoy.settlement import Settlement
 from tidegate.names import SocketKey
-from tidegate.plan.outcome import Outcome, SocketReport
+from tidegate.plan.outcome import Outcome, Pending, SocketReport
+
+PATIENCE_SECONDS = 3.0
+"""How long a proxy that has nothing left to answer may owe the outcome of a socket, before it counts without."""
 
 
 class ProxyStream:
@@ -53,6 +56,8 @@ class ProxyStream:
         self._session = Session(catalog, on_sent=self._sent, on_confirmations=self._confirmed, on_end=self._lost)
         self._outcomes: dict[SocketKey, Outcome] = {}
         self._retries = BindRetries()
+        self._owed: set[SocketKey] | None = None
+        self._owing_since: float | None = None
 
     @property
     def wake(self) -> asyncio.Event:
@@ -93,8 +98,13 @@ class ProxyStream:
                 self._settlement.forget(key)
         self._tell(touched)
 
-    def retry(self, now: float) -> None:
-        """Offer listeners again that it could not open, which Envoy tries only once."""
+    def tick(self, now: float) -> None:
+        """Some time has passed. Offers listeners again that it could not open, which Envoy tries only once."""
+        if self._owed and not self.has_settled:
+            self._owing_since = now if self._owing_since is None else self._owing_since
+            if now - self._owing_since >= PATIENCE_SECONDS:
+                self._owed.clear()
+                self._settle()
         due = self._retries.due(self._settlement.retriable(), now)
         if due:
             self._session.mark({Kind.LISTENER: [naming.socket_name(key) for key in due]}, force=True)
@@ -118,7 +128,12 @@ class ProxyStream:
         self._settle()
 
     def _settle(self) -> None:
+        """Settle once everything that there was for it has an outcome, whatever has come since."""
         if self.has_settled or not self._session.settled or self.over:
+            return
+        owed = self._catalog.sockets() if self._owed is None else self._owed
+        self._owed = {key for key in owed if isinstance(self._settlement.outcome(key), Pending)}
+        if self._owed:
             return
         self.has_settled = True
         self._news(self._catalog.sockets())
