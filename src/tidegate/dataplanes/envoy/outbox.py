@@ -40,8 +40,12 @@ class Outbox:
         while True:
             await self._news.wait()
             self._news.clear()
-            batch, self._waiting = tuple(self._waiting.values()), {}
-            yield batch
+            yield self.waiting()
+
+    def waiting(self) -> Sequence[ProxyEvent]:
+        """What is new now."""
+        batch, self._waiting = tuple(self._waiting.values()), {}
+        return batch
 
 
 def _newest(reports: Iterable[SocketReport]) -> tuple[SocketReport, ...]:

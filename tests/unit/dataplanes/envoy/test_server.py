@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -13,36 +12,12 @@ import pytest
 from envoy.service.discovery.v3 import discovery_pb2
 
 from support.planes import short_directory
+from support.streams import Echo, discovery
 from support.waiting import eventually
 from tidegate.dataplanes.envoy.server import XdsServer
 from tidegate.errors import DataPlaneError
 
-Request, Response = discovery_pb2.DeltaDiscoveryRequest, discovery_pb2.DeltaDiscoveryResponse
-METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
-
-
-class Echo:
-    """Answers each request with its type, and whatever ``say`` is given."""
-
-    def __init__(self) -> None:
-        self.wake = asyncio.Event()
-        self.over = False
-        self.ended = False
-        self._said: list[Response] = []
-
-    def receive(self, request: Request) -> None:
-        self.say(request.type_url)
-
-    def say(self, text: str) -> None:
-        self._said.append(Response(type_url=text))
-        self.wake.set()
-
-    def take(self) -> Sequence[Response]:
-        said, self._said = self._said, []
-        return said
-
-    def end(self) -> None:
-        self.ended = True
+Request = discovery_pb2.DeltaDiscoveryRequest
 
 
 @asynccontextmanager
@@ -66,9 +41,7 @@ async def serving(socket: Path) -> AsyncIterator[list[Echo]]:
 async def stream(socket: Path) -> AsyncIterator[Any]:
     """A stream as Envoy would open it."""
     async with grpc.aio.insecure_channel(f"unix:{socket}") as channel:
-        call = channel.stream_stream(
-            METHOD, request_serializer=Request.SerializeToString, response_deserializer=Response.FromString
-        )()
+        call = discovery(channel)
         yield call
         call.cancel()
 
