@@ -75,6 +75,13 @@ class InputSettings(msgspec.Struct, frozen=True, kw_only=True):
         check_controller_name(self.controller_name)
 
 
+class ClusterChoice(msgspec.Struct, frozen=True, kw_only=True):
+    """Which cluster a command asks. None: the usual kubeconfig, and its current context."""
+
+    kubeconfig: Path | None = None
+    context: str | None = None
+
+
 class CheckSettings(InputSettings, frozen=True, kw_only=True):
     """What ``check`` decides about."""
 

@@ -76,9 +76,13 @@ class Problem(ViewStruct, frozen=True, kw_only=True):
 
 
 class State(ViewStruct, frozen=True, kw_only=True):
-    """Everything. ``objects`` are API objects with their status, as an API server would print them."""
+    """Everything. ``objects`` are API objects with their status, as an API server would print them.
+
+    ``cluster``: they are those of a Kubernetes cluster.
+    """
 
     instance: Instance
     listeners: tuple[ListenerView, ...]
     objects: tuple[dict[str, Any], ...]
     problems: tuple[Problem, ...]
+    cluster: bool = False

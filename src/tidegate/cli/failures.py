@@ -79,6 +79,13 @@ def say(text: str) -> None:
         sys.stderr.flush()
 
 
+def log_only_errors() -> None:
+    """For a command that looks once: what goes wrong on the way is in the error that ends it, and is not logged too."""
+    from tidegate.telemetry import logs
+
+    logs.log_to_stream(json=False, level="error")
+
+
 def _leaves(error: BaseException) -> Iterator[BaseException]:
     """The errors inside groups, which tasks that run together make."""
     if isinstance(error, BaseExceptionGroup):

@@ -1,4 +1,4 @@
-"""``tidegate get``: API objects of a running instance with their status, as ``kubectl get`` shows them."""
+"""``tidegate get``: API objects of a running instance or of a cluster, as ``kubectl get`` shows them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ import typer
 from tidegate.admin.client import AdminClient
 from tidegate.admin.objects import ApiObject, kind_named, list_of, namespace_of, select
 from tidegate.cli import options
-from tidegate.cli.failures import NOT_ACCEPTED, say
+from tidegate.cli.failures import NOT_ACCEPTED, log_only_errors, say
 from tidegate.cli.output import Format, as_json, as_yaml, write
 from tidegate.cli.tables import table
 from tidegate.errors import SettingsError
 from tidegate.instance import locate
 from tidegate.model.kinds import KINDS, Kind
+from tidegate.settings import ClusterChoice
 
-HELP = """Show objects of a running instance with their status, as kubectl does.
+HELP = """Show objects of a running instance with their status, as kubectl does; with --cluster, those of a cluster.
 
 Kinds are plural, singular or short names, several with commas. KIND/NAME is one object.
 
@@ -31,6 +32,7 @@ Examples:
   tidegate get gtw my-tcp-gateway -o yaml
   tidegate get tcproute/tcp-app-1
   tidegate get gateways,tcproutes,services
+  tidegate get tcproutes -A --cluster
 """
 
 DEFAULT_NAMESPACE = "default"
@@ -71,8 +73,14 @@ def get(
     name: options.Name = None,
     state_dir: options.StateDirectory = None,
     admin: options.Admin = None,
+    cluster: options.Cluster = False,
+    kubeconfig: options.Kubeconfig = None,
+    context: options.Context = None,
 ) -> None:
-    """Print objects of a running instance."""
+    """Print objects of a running instance or of a cluster."""
+    choice = options.cluster_choice(
+        cluster=cluster, kubeconfig=kubeconfig, context=context, name=name, state_dir=state_dir, admin=admin
+    )
     wanted, chosen = parse_target(kinds, tuple(names or ()))
     query = Query(
         kinds=wanted,
@@ -80,13 +88,27 @@ def get(
         namespace=None if all_namespaces else namespace,
         output=output,
     )
-    state = AdminClient(locate(name=name, state_dir=state_dir, admin=admin)).state()
-    result = answer(query, state.objects, now=dt.datetime.now(dt.UTC))
+    if choice is None:
+        found = AdminClient(locate(name=name, state_dir=state_dir, admin=admin)).state().objects
+    else:
+        found = _in_cluster(choice, query)
+    result = answer(query, found, now=dt.datetime.now(dt.UTC))
     write(result.text)
     for text in result.missing:
         say(text)
     if result.missing and query.names:
         raise typer.Exit(NOT_ACCEPTED)
+
+
+def _in_cluster(choice: ClusterChoice, query: Query) -> tuple[ApiObject, ...]:
+    """The objects of a cluster that a query can mean; what kinds it does not serve is said at once."""
+    from tidegate.app import cluster
+
+    log_only_errors()
+    found = cluster.objects(choice, query.kinds, query.namespace)
+    for kind in found.absent:
+        say(f"the cluster does not serve {kind.plural} ({kind.api_version})")
+    return found.objects
 
 
 def parse_target(text: str, names: tuple[str, ...]) -> tuple[tuple[Kind, ...], tuple[str, ...]]:

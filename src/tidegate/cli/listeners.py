@@ -5,7 +5,9 @@ Used by ``status``, the demo and the live console, so that they say the same.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+import msgspec
 
 from tidegate.admin.view import BackendView, ListenerView, State
 from tidegate.cli.tables import align
@@ -70,29 +72,33 @@ def size_text(count: int) -> str:
     )
 
 
-def listener_table(listeners: Sequence[ListenerView], *, wide: bool = False) -> str:
-    """All listeners, one line per backend; ``wide`` adds the counters."""
-    headings = ["LISTENER", "PORT", "STATE", "ROUTE", "BACKENDS", "ACTIVE"]
-    if wide:
-        headings += ["OPENED", "REFUSED", "RECEIVED", "SENT", "ADDRESSES"]
-    rows = [headings]
+def listener_table(listeners: Sequence[ListenerView], *, wide: bool = False, counters: bool = True) -> str:
+    """All listeners, one line per backend; ``wide`` adds addresses, and more counters where there are any."""
+    shown = [column for column in _COLUMNS if (wide or not column.wide) and (counters or not column.counter)]
+    rows = [["LISTENER", "PORT", "STATE", "ROUTE", "BACKENDS", *(column.heading for column in shown)]]
     for listener in listeners:
         backends = backend_lines(listener) or ["<none>"]
         first = [listener_name(listener), port_text(listener), listener.state, route_text(listener), backends[0]]
-        first.append(str(listener.active))
-        rows.append(first + (_counters(listener) if wide else []))
-        rows.extend(["", "", "", "", text, *[""] * (len(headings) - 5)] for text in backends[1:])
+        rows.append(first + [column.text(listener) for column in shown])
+        rows.extend(["", "", "", "", text, *[""] * len(shown)] for text in backends[1:])
     return align(rows)
 
 
-def _counters(listener: ListenerView) -> list[str]:
-    return [
-        str(listener.opened),
-        str(listener.refused),
-        size_text(listener.received),
-        size_text(listener.sent),
-        ",".join(listener.addresses) or "<none>",
-    ]
+class _Column(msgspec.Struct, frozen=True, kw_only=True):
+    heading: str
+    text: Callable[[ListenerView], str]
+    wide: bool = True
+    counter: bool = True
+
+
+_COLUMNS = (
+    _Column(heading="ACTIVE", text=lambda listener: str(listener.active), wide=False),
+    _Column(heading="OPENED", text=lambda listener: str(listener.opened)),
+    _Column(heading="REFUSED", text=lambda listener: str(listener.refused)),
+    _Column(heading="RECEIVED", text=lambda listener: size_text(listener.received)),
+    _Column(heading="SENT", text=lambda listener: size_text(listener.sent)),
+    _Column(heading="ADDRESSES", text=lambda listener: ",".join(listener.addresses) or "<none>", counter=False),
+)
 
 
 def remarks(state: State) -> list[str]:

@@ -10,6 +10,7 @@ import typer
 
 from tidegate.cli.output import Format
 from tidegate.errors import SettingsError
+from tidegate.settings import ClusterChoice
 
 
 class LogFormat(enum.Enum):
@@ -33,6 +34,21 @@ def instance_names() -> list[str]:
     from tidegate.instance import running_instances
 
     return [record.name for record in running_instances()]
+
+
+def cluster_choice(
+    *, cluster: bool, kubeconfig: Path | None, context: str | None, **others: object
+) -> ClusterChoice | None:
+    """The cluster that a command is to ask, if one of its flags says so; None: an instance.
+
+    ``others`` are flags that mean an instance, by their names. Raises SettingsError when one of them is given too.
+    """
+    if not cluster and kubeconfig is None and context is None:
+        return None
+    for name, value in others.items():
+        if value:
+            raise SettingsError(f"--{name.replace('_', '-')} is for what runs on this machine, not for a cluster")
+    return ClusterChoice(kubeconfig=kubeconfig, context=context)
 
 
 Paths = Annotated[
@@ -65,5 +81,12 @@ StateDirectory = Annotated[
 Admin = Annotated[
     str | None,
     typer.Option("--admin", metavar="ADDR", help="Address of the admin API: 127.0.0.1:PORT, [::1]:PORT or unix:PATH."),
+]
+Cluster = Annotated[bool, typer.Option("--cluster", help="Ask the Kubernetes cluster of the kubeconfig.")]
+Kubeconfig = Annotated[
+    Path | None, typer.Option("--kubeconfig", metavar="PATH", help="The same, by another kubeconfig than kubectl's.")
+]
+Context = Annotated[
+    str | None, typer.Option("--context", metavar="NAME", help="The same, in another context than the current one.")
 ]
 Output = Annotated[Format, typer.Option("-o", "--output", help="Format of the output.")]

@@ -1,10 +1,12 @@
-"""``tidegate status``: the listeners of a running instance, and what is wrong with them."""
+"""``tidegate status``: the listeners of a running instance or of a cluster, and what is wrong with them."""
 
 from __future__ import annotations
 
 import datetime as dt
 import sys
 import time
+from collections import Counter
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -12,13 +14,17 @@ import typer
 from tidegate.admin.client import AdminClient
 from tidegate.admin.view import State
 from tidegate.cli import options
+from tidegate.cli.failures import log_only_errors
 from tidegate.cli.hints.collect import hints_about
 from tidegate.cli.listeners import listener_table, remarks
 from tidegate.cli.output import Format, as_json, as_yaml, write
 from tidegate.cli.tables import duration
 from tidegate.instance import locate
+from tidegate.settings import ClusterChoice
 
 HELP = """Show the listeners of a running instance, with their routes, backends and connections.
+
+With --cluster, those of a Kubernetes cluster, as its statuses say; connections are in the proxies' metrics.
 
 Examples:
 
@@ -26,6 +32,7 @@ Examples:
   tidegate status
   tidegate status -o wide --watch
   tidegate status --name edge -o json
+  tidegate status --cluster --context production
 """
 
 WATCH_SECONDS = 1.0
@@ -39,15 +46,28 @@ def status(
     name: options.Name = None,
     state_dir: options.StateDirectory = None,
     admin: options.Admin = None,
+    cluster: options.Cluster = False,
+    kubeconfig: options.Kubeconfig = None,
+    context: options.Context = None,
 ) -> None:
-    """Print the listeners of a running instance, once or again and again."""
-    client = AdminClient(locate(name=name, state_dir=state_dir, admin=admin))
+    """Print the listeners of a running instance or of a cluster, once or again and again."""
+    choice = options.cluster_choice(
+        cluster=cluster, kubeconfig=kubeconfig, context=context, name=name, state_dir=state_dir, admin=admin
+    )
+    look = AdminClient(locate(name=name, state_dir=state_dir, admin=admin)).state if choice is None else _of(choice)
     while True:
-        text = status_text(client.state(), output, now=dt.datetime.now(dt.UTC))
+        text = status_text(look(), output, now=dt.datetime.now(dt.UTC))
         write(_CLEAR + text if watch and sys.stdout.isatty() else text)
         if not watch:
             return
         time.sleep(WATCH_SECONDS)
+
+
+def _of(choice: ClusterChoice) -> Callable[[], State]:
+    from tidegate.app.cluster import state
+
+    log_only_errors()
+    return lambda: state(choice)
 
 
 def status_text(state: State, output: Format, *, now: dt.datetime) -> str:
@@ -62,11 +82,11 @@ def status_text(state: State, output: Format, *, now: dt.datetime) -> str:
 
 
 def _for_people(state: State, now: dt.datetime, *, wide: bool) -> str:
-    lines = [_headline(state, now), ""]
+    lines = [_cluster_headline(state) if state.cluster else _headline(state, now), ""]
     if state.listeners:
-        lines.append(listener_table(state.listeners, wide=wide).rstrip("\n"))
+        lines.append(listener_table(state.listeners, wide=wide, counters=not state.cluster).rstrip("\n"))
     else:
-        lines.append("No listeners: the input has no Gateway of ours.")
+        lines.append(f"No listeners: the {'cluster' if state.cluster else 'input'} has no Gateway of ours.")
     notes = remarks(state)
     if notes:
         lines += ["", *(f"! {note}" for note in notes)]
@@ -84,3 +104,10 @@ def _headline(state: State, now: dt.datetime) -> str:
         f"instance {instance.name}: {ready}, up {since}, process {instance.pid}, "
         f"data plane {instance.data_plane}, tidegate {instance.version}"
     )
+
+
+def _cluster_headline(state: State) -> str:
+    gateways = len({listener.gateway for listener in state.listeners})
+    states = Counter(listener.state for listener in state.listeners)
+    told = ", ".join(f"{count} {name}" for name, count in sorted(states.items()))
+    return f"cluster: {gateways} Gateways, {len(state.listeners)} listeners" + (f" ({told})" if told else "")

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
+import math
 from collections.abc import Mapping, Sequence
 
 from tidegate.controller.board import StatusBoard
 from tidegate.core.compile import SOCKETS
 from tidegate.core.decision import Decision
+from tidegate.core.infrastructure import INFRASTRUCTURE
+from tidegate.model.corev1 import LoadBalancerIngress, LoadBalancerStatus, Service, ServiceSpec, ServiceStatus
+from tidegate.model.meta import ObjectMeta
 from tidegate.model.status import Status
-from tidegate.names import WILDCARD_ADDRESS, ObjectKey
+from tidegate.names import CORE_GROUP, MANAGED_BY_LABEL, MANAGER, WILDCARD_ADDRESS, ObjectKey
+from tidegate.plan.infrastructure import Infrastructure, ServiceType
 from tidegate.plan.outcome import AddressReport, Failed, FailureReason, Live, SocketReport
 from tidegate.plan.types import Socket
+
+UNKNOWN_ADDRESS = "0.0.0.0"  # noqa: S104  Nothing is bound to it.
+"""Stands for an address that a cluster has yet to choose."""
 
 
 def settle(decision: Decision, addresses: Sequence[str], *, this_host: bool = False) -> Mapping[ObjectKey, Status]:
@@ -28,9 +36,45 @@ def settle(decision: Decision, addresses: Sequence[str], *, this_host: bool = Fa
         decision.set_report(
             SocketReport(socket=key, outcome=Live(revision=socket.revision) if usable else _failed(socket))
         )
+    return _statuses(decision)
+
+
+def settle_cluster(decision: Decision) -> Mapping[ObjectKey, Status]:
+    """The same where each Gateway has a data plane of its own: every proxy ready, every missing Service there.
+
+    A Service that is missing has the addresses that its Gateway asks for, else ``UNKNOWN_ADDRESS``; one that is there
+    has what it has.
+    """
     decision.decide()
-    board = StatusBoard()
-    board.take(decision.verdicts(), monotonic=0.0, now=dt.datetime.now(dt.UTC))
+    for _, infrastructure in decision.graph.items(INFRASTRUCTURE):
+        if isinstance(infrastructure, Infrastructure):
+            _provide_service(decision, infrastructure)
+    for key, socket in decision.graph.items(SOCKETS):
+        decision.set_report(SocketReport(socket=key, outcome=Live(revision=socket.revision)))
+    return _statuses(decision)
+
+
+def _provide_service(decision: Decision, infrastructure: Infrastructure) -> None:
+    meta = ObjectMeta(
+        name=infrastructure.name, namespace=infrastructure.gateway.namespace, labels={MANAGED_BY_LABEL: MANAGER}
+    )
+    key = ObjectKey(CORE_GROUP, Service.KIND, meta.namespace, meta.name)
+    if decision.resource(key) is not None:
+        return
+    ingress = tuple(LoadBalancerIngress(ip=address) for address in (*infrastructure.addresses, UNKNOWN_ADDRESS))
+    service = Service(
+        metadata=meta,
+        spec=ServiceSpec(type=ServiceType.LOAD_BALANCER.value),
+        status=ServiceStatus(load_balancer=LoadBalancerStatus(ingress=ingress)),
+    )
+    decision.set_object(key, service)
+
+
+def _statuses(decision: Decision) -> Mapping[ObjectKey, Status]:
+    decision.decide()
+    board, now = StatusBoard(), dt.datetime.now(dt.UTC)
+    board.take(decision.verdicts(), monotonic=0.0, now=now)
+    board.take({}, monotonic=math.inf, now=now)  # Nothing else is coming that a verdict could wait for.
     return board.statuses
 
 

@@ -101,3 +101,12 @@ def test_remarks_tell_what_is_not_well_once() -> None:
 def test_nothing_to_remark() -> None:
     """When all is well nothing is said."""
     assert remarks(state(listener_view())) == []
+
+
+def test_without_counters_none_are_shown() -> None:
+    """Where nobody counted, there is no column of zeros; addresses are no counters."""
+    shown = listener_view(addresses=("192.0.2.7",))
+    assert listener_table([shown], counters=False).splitlines()[0].split()[-1] == "BACKENDS"
+    wide = listener_table([shown], wide=True, counters=False).splitlines()
+    assert wide[0].split()[-2:] == ["BACKENDS", "ADDRESSES"]
+    assert wide[1].endswith("192.0.2.7")

@@ -38,3 +38,12 @@ def test_programs_get_the_whole_state() -> None:
     """JSON is the state of the API."""
     assert json.loads(status_text(state(listener_view()), Format.JSON, now=NOW))["listeners"][0]["port"] == 8080
     assert "dataPlane: envoy" in status_text(state(), Format.YAML, now=NOW)
+
+
+def test_cluster_is_summed_up_instead_of_an_instance() -> None:
+    """How many Gateways and listeners, and their states; no counters."""
+    failed = listener_view("bar", state="Failed", gateway="edge/other")
+    lines = status_text(state(listener_view(), failed, cluster=True), Format.TABLE, now=NOW).splitlines()
+    assert lines[0] == "cluster: 2 Gateways, 2 listeners (1 Failed, 1 Live)"
+    assert "ACTIVE" not in lines[2]
+    assert "the cluster has no Gateway of ours" in status_text(state(cluster=True), Format.TABLE, now=NOW)

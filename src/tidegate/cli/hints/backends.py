@@ -89,11 +89,14 @@ def endpoint_hints(route: ApiObject, inventory: Inventory, granted: GrantTable) 
         if not allowed or service is None or _unresolved(route, reference, inventory):
             continue
         if not inventory.has_slice(reference.namespace, reference.name) and _carries(route, service, reference.port):
-            yield Hint(
-                object=title(service),
-                message=f"nothing says where it runs: use '{reference.flag}', or '--dns' to resolve its "
-                f"name, or add an EndpointSlice with the label {SERVICE_NAME_LABEL}: {reference.name}",
-            )
+            yield Hint(object=title(service), message=_without_endpoints(reference, inventory))
+
+
+def _without_endpoints(reference: Reference, inventory: Inventory) -> str:
+    slices = f"an EndpointSlice with the label {SERVICE_NAME_LABEL}: {reference.name}"
+    if inventory.in_cluster:
+        return f"nothing says where it runs: its selector finds no Pods, or it has none and lacks {slices}"
+    return f"nothing says where it runs: use '{reference.flag}', or '--dns' to resolve its name, or add {slices}"
 
 
 def _carries(route: ApiObject, service: ApiObject, port: int) -> bool:
@@ -139,10 +142,10 @@ def _unresolved(route: ApiObject, reference: Reference, inventory: Inventory) ->
         return _no_service(route, reference, inventory)
     ports: list[Mapping[str, Any]] = service["spec"].get("ports", [])
     if service["spec"].get("type") == "ExternalName":
+        instead = "" if inventory.in_cluster else f", or delete its document and use '{reference.flag}' or '--dns'"
         return (
             f"Service {reference.namespace}/{reference.name} has the type ExternalName, which is not supported: make "
-            f"it a plain Service (remove 'type: ExternalName'), or delete its document and use '{reference.flag}' "
-            f"or '--dns'"
+            f"it a plain Service (remove 'type: ExternalName'){instead}"
         )
     if reference.port not in [item["port"] for item in ports]:
         known = f"its ports are {listing([item['port'] for item in ports])}" if ports else "it has no ports"
@@ -161,5 +164,7 @@ def _no_service(route: ApiObject, reference: Reference, inventory: Inventory) ->
             f"and a ReferenceGrant there"
         )
     suggestion = did_you_mean(reference.name, inventory.names("Service", reference.namespace))
+    if inventory.in_cluster:
+        return f"{message}; {suggestion}" if suggestion.startswith("did") else message
     guess = f"{message}; {suggestion} " if suggestion.startswith("did") else f"{message}. "
     return f"{guess}To say where it runs: '{reference.flag}'"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from tidegate.admin.objects import ApiObject, condition, namespace_of, path_of
 from tidegate.admin.view import ListenerView, State
@@ -14,11 +14,15 @@ MOST_HINTS = 50
 """More are not read, and looking for near names in a large input takes time."""
 
 
-def hints_about(state: State) -> tuple[Hint, ...]:
-    """What to say about what has no effect, or not the one that was meant; without repetitions, the first few."""
+def hints_about(state: State, *, only: Container[str] | None = None) -> tuple[Hint, ...]:
+    """What to say about what has no effect, or not the one that was meant; without repetitions, the first few.
+
+    ``only``: about these objects (``Kind namespace/name``).
+    """
     found: dict[Hint, None] = {}
     for hint in _hints(state):
-        found[hint] = None
+        if only is None or hint.object in only:
+            found[hint] = None
         if len(found) == MOST_HINTS:
             break
     return tuple(found)
@@ -33,7 +37,8 @@ def _hints(state: State) -> Iterator[Hint]:
         yield from parent_hints(route, inventory)
         yield from backend_hints(route, inventory, grants)
         yield from endpoint_hints(route, inventory, grants)
-    yield from _order_hints(state, inventory)
+    if not state.cluster:  # An API server gives every object its age.
+        yield from _order_hints(state, inventory)
 
 
 def _order_hints(state: State, inventory: Inventory) -> Iterator[Hint]:

@@ -37,10 +37,12 @@ class Hint(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class Inventory:
     """All objects of a state, found by kind, namespace and name.
 
-    ``rejected`` are the objects (``Kind namespace/name``) whose newest version is invalid.
+    ``rejected`` are the objects (``Kind namespace/name``) whose newest version is invalid. ``in_cluster``: advice
+    about flags of an instance helps nobody.
     """
 
-    def __init__(self, objects: Iterable[ApiObject], rejected: Iterable[str] = ()) -> None:
+    def __init__(self, objects: Iterable[ApiObject], rejected: Iterable[str] = (), *, in_cluster: bool = False) -> None:
+        self.in_cluster = in_cluster
         self._rejected = frozenset(rejected)
         self._objects: dict[tuple[str, str], dict[tuple[str, str], ApiObject]] = {}
         for item in objects:
@@ -88,7 +90,8 @@ def _service_of(item: ApiObject) -> tuple[str, str]:
 
 def inventory_of(state: State) -> Inventory:
     """The objects of a state, and which ones are invalid."""
-    return Inventory(state.objects, (item.object for item in state.problems if item.severity == "error"))
+    rejected = (item.object for item in state.problems if item.severity == "error")
+    return Inventory(state.objects, rejected, in_cluster=state.cluster)
 
 
 def title(item: ApiObject) -> str:

@@ -73,10 +73,8 @@ def _foreign(gateway: ApiObject, inventory: Inventory) -> str:
     if found is None:
         return ""
     controller = found["spec"]["controllerName"]
-    return (
-        f"Gateway {path_of(gateway)} is not served: its class {class_name} belongs to the controller {controller}; "
-        f"'--controller-name {controller}' serves it"
-    )
+    message = f"Gateway {path_of(gateway)} is not served: its class {class_name} belongs to the controller {controller}"
+    return message if inventory.in_cluster else f"{message}; '--controller-name {controller}' serves it"
 
 
 def _no_listener(reference: Mapping[str, Any], gateway: ApiObject) -> str:
@@ -162,8 +160,10 @@ def class_hints(gateway: ApiObject, inventory: Inventory) -> Iterator[Hint]:
     name = gateway["spec"]["gatewayClassName"]
     found = inventory.find("GatewayClass", "", name)
     guess = nearest(name, inventory.names("GatewayClass", ""))
-    if found is None and guess is not None:
-        message = f"there is no GatewayClass {name}, so its settings are the defaults; did you mean {guess}?"
+    if found is None and (guess is not None or inventory.in_cluster):
+        consequence = "nobody serves it" if inventory.in_cluster else "its settings are the defaults"
+        question = f"; did you mean {guess}?" if guess is not None else ""
+        message = f"there is no GatewayClass {name}, so {consequence}{question}"
         yield Hint(object=title(gateway), message=message)
     if found is not None and not gateway.get("status"):
         yield Hint(object=title(gateway), message=_foreign(gateway, inventory))

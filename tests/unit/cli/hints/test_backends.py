@@ -8,8 +8,11 @@ import yaml
 
 from support.checking import checked
 from support.manifests import Manifest, backend, gateway, grant, listener, parent, service, slice_of, tcproute
+from support.snapshots import condition, gateway_status, served_class, taken
+from tidegate.app.cluster import state_of
 from tidegate.cli.hints.collect import hints_about
 from tidegate.cli.hints.inventory import Hint
+from tidegate.names import CONTROLLER_NAME
 
 GATEWAY = gateway("g", [listener("foo", 8080)])
 
@@ -104,3 +107,39 @@ def test_a_port_of_another_protocol_needs_no_endpoints(tmp_path: Path) -> None:
     udp = service("svc")
     udp["spec"]["ports"][0]["protocol"] = "UDP"
     assert hints(tmp_path, backend("svc"), udp) == []
+
+
+def test_in_a_cluster_no_flag_of_an_instance_is_advised() -> None:
+    """There, Services and Pods say where something runs."""
+    foreign = {**service("other"), "spec": {"type": "ExternalName", "externalName": "example.com"}}
+    there = taken(
+        served_class(),
+        served_gateway(),
+        *(served_route(name, resolved=name == "svc") for name in ("nope", "svc", "other")),
+        service("svc"),
+        foreign,
+    )
+    found = [hint.message for hint in hints_about(state_of(there))]
+    assert found == [
+        "there is no Service nope in namespace default",
+        (
+            "nothing says where it runs: its selector finds no Pods, or it has none and lacks an EndpointSlice with "
+            "the label kubernetes.io/service-name: svc"
+        ),
+        (
+            "Service default/other has the type ExternalName, which is not supported: make it a plain Service (remove "
+            "'type: ExternalName')"
+        ),
+    ]
+
+
+def served_gateway() -> Manifest:
+    """A Gateway of a cluster, with the status that its controller wrote."""
+    return {**gateway("g", [listener("foo", 8080)]), "status": gateway_status("foo")}
+
+
+def served_route(service_name: str, *, resolved: bool) -> Manifest:
+    """A route of a cluster, which is named after its backend, with its status."""
+    conditions = [condition("Accepted"), condition("ResolvedRefs", holds=resolved)]
+    entry = {"parentRef": parent("g"), "controllerName": CONTROLLER_NAME, "conditions": conditions}
+    return {**tcproute(service_name, [parent("g")], [backend(service_name)]), "status": {"parents": [entry]}}

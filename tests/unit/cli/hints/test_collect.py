@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
+
 from support.checking import checked
 from support.manifests import Manifest, backend, gateway, listener, parent, tcproute
 from tidegate.cli.hints.collect import hints_about
@@ -47,3 +49,15 @@ def test_a_hint_is_given_once(tmp_path: Path) -> None:
     """A mistake that is made in several places of an object is told once."""
     twice = tcproute("r", [parent("g", sectionName="foo"), parent("g", sectionName="bar")], [backend("nope")])
     assert len(messages(tmp_path, twice)) == 1
+
+
+def test_only_what_is_asked_about_is_said(tmp_path: Path) -> None:
+    """Hints about other objects are left out, and take no room."""
+    state = checked(tmp_path, GATEWAY, route("a", "nope"), route("b", "neither")).state
+    assert {hint.object for hint in hints_about(state, only={"TCPRoute default/b"})} == {"TCPRoute default/b"}
+
+
+def test_in_a_cluster_order_decides_nothing(tmp_path: Path) -> None:
+    """An API server gives every object its age, so there is no advice to set one."""
+    state = msgspec.structs.replace(checked(tmp_path, GATEWAY, route("b"), route("a")).state, cluster=True)
+    assert [hint for hint in hints_about(state) if "comes first" in hint.message] == []

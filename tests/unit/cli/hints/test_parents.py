@@ -9,6 +9,8 @@ import pytest
 
 from support.checking import checked
 from support.manifests import Manifest, backend, gateway, listener, parent, service, tcproute
+from support.snapshots import served_class, taken
+from tidegate.app.cluster import state_of
 from tidegate.cli.hints.collect import hints_about
 
 SERVICE = [service("svc")]
@@ -143,4 +145,21 @@ def test_a_misspelt_class_is_guessed(tmp_path: Path) -> None:
     )
     assert found == [
         "Gateway default/g: there is no GatewayClass tidgate, so its settings are the defaults; did you mean tidegate?"
+    ]
+
+
+def test_in_a_cluster_a_class_needs_an_object() -> None:
+    """Without one, or with another controller's, nobody here serves the Gateway, and no flag would change that."""
+    foreign = served_class("other", controller="example.com/other")
+    there = taken(
+        served_class("tidegate"),
+        foreign,
+        gateway("g", [listener("foo", 1)], class_name="tidegat"),
+        gateway("h", [listener("foo", 1)], class_name="x"),
+        gateway("i", [listener("foo", 1)], class_name="other"),
+    )
+    assert [hint.message for hint in hints_about(state_of(there))] == [
+        "there is no GatewayClass tidegat, so nobody serves it; did you mean tidegate?",
+        "there is no GatewayClass x, so nobody serves it",
+        "Gateway default/i is not served: its class other belongs to the controller example.com/other",
     ]
