@@ -215,7 +215,7 @@ class Api:
                 and entry["status"] == status
                 and reason in (None, entry.get("reason"))
                 and entry.get("observedGeneration", generation) == generation
-                for entry in found.get("status", {}).get("conditions", ())
+                for entry in found.get("status", {}).get("conditions") or ()
             )
 
         wanted = f"{kind} {name} has {condition}={status}" + (f"/{reason}" if reason else "")
