@@ -1,22 +1,23 @@
 """The CustomResourceDefinition of ``GatewayParameters``: what ``parametersRef`` of a class or Gateway may name.
 
-Its descriptions are what ``kubectl explain`` shows. The schema has no defaults: an absent field means that of the
-class's parameters, and only then the built-in one, so a default that the API server fills in would hide what the
-class says.
+The schema accepts what ``tidegate.model`` accepts, and its descriptions are what ``kubectl explain`` shows. It has no
+defaults: an absent field means that of the class's parameters, and only then the built-in one, so a default that the
+API server fills in would hide what the class says.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from tidegate.model.kinds import BY_GROUP_KIND
+from tidegate.model.parameters import GatewayParameters
+
 Schema = dict[str, Any]
 
-GROUP = "tidegate.dev"
-VERSION = "v1alpha1"
-KIND = "GatewayParameters"
-PLURAL = "gatewayparameters"
-SINGULAR = "gatewayparameters"
-SHORT_NAME = "gwparams"
+_KIND = BY_GROUP_KIND[GatewayParameters.GROUP, GatewayParameters.KIND]
+
+NAME = f"{_KIND.plural}.{_KIND.group}"
+"""The name of the definition."""
 
 _QUANTITY = (
     r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))"
@@ -35,21 +36,21 @@ def definition() -> dict[str, Any]:
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{PLURAL}.{GROUP}"},
+        "metadata": {"name": NAME},
         "spec": {
-            "group": GROUP,
+            "group": _KIND.group,
             "scope": "Namespaced",
             "names": {
-                "kind": KIND,
-                "listKind": f"{KIND}List",
-                "plural": PLURAL,
-                "singular": SINGULAR,
-                "shortNames": [SHORT_NAME],
+                "kind": _KIND.kind,
+                "listKind": f"{_KIND.kind}List",
+                "plural": _KIND.plural,
+                "singular": _KIND.kind.lower(),
+                "shortNames": list(_KIND.short_names),
                 "categories": ["gateway-api"],
             },
             "versions": [
                 {
-                    "name": VERSION,
+                    "name": _KIND.versions[0],
                     "served": True,
                     "storage": True,
                     "schema": {"openAPIV3Schema": _root()},

@@ -32,7 +32,7 @@ def documents(options: Options) -> tuple[Document, ...]:
         ),
         Document(
             comment="GatewayParameters: replicas, Service and Pods of data planes, by parametersRef.",
-            manifest=crd.definition() | {"metadata": {"name": f"{crd.PLURAL}.{crd.GROUP}", "labels": _labels(options)}},
+            manifest=crd.definition() | {"metadata": _metadata(options, name=crd.NAME)},
         ),
         Document(comment="Who the controller is to the API server.", manifest=access.service_account(here)),
         Document(
