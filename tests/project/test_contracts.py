@@ -61,6 +61,7 @@ PLANTED = {
         ("tidegate.installation.planted", "pathlib"),
         ("tidegate.reporting.merge", "secrets"),
         ("tidegate.fleet.objects", "random"),
+        ("tidegate.fleet.steps", "asyncio"),
         ("tidegate.fleet.trust", "time"),
     ],
 }

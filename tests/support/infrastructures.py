@@ -28,7 +28,7 @@ CONTAINER = ProxyContainer(
 CREDENTIALS = Credentials(
     pair=KeyPair(certificate=b"certificate", key=PrivateKey(b"key")),
     authorities=b"authorities",
-    renewed_at=dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
+    good_until=dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
 )
 
 

@@ -25,11 +25,11 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Credentials(msgspec.Struct, frozen=True, kw_only=True):
-    """A certificate with its key, the authorities to trust (PEM), and when it is to be renewed."""
+    """A certificate with its key, the authorities to trust (PEM), and until when there can be nothing better."""
 
     pair: KeyPair
     authorities: bytes
-    renewed_at: dt.datetime
+    good_until: dt.datetime
 
 
 def credentials(trust: Trust, subject: Subject, held: KeyPair | None, now: dt.datetime) -> Credentials | None:
@@ -47,7 +47,7 @@ def credentials(trust: Trust, subject: Subject, held: KeyPair | None, now: dt.da
         )
         due = _renewal(held, subject, issuer)
         assert due is not None, "what was just issued is good"
-    return Credentials(pair=held, authorities=trust.bundle, renewed_at=due)
+    return Credentials(pair=held, authorities=trust.bundle, good_until=min(due, trust.next_due(now)))
 
 
 def to_secret(held: Credentials) -> dict[str, bytes]:

@@ -35,6 +35,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     body: dict[str, Any]
     digest: str
 
+    def __repr__(self) -> str:
+        return f"Manifest({self.key}, {self.digest})"  # The content of a Secret is for nobody's eyes.
+
 
 SERVICE_ACCOUNT: Final = GeneratedKind("ServiceAccount", ApiResource(CORE_GROUP, "v1", "serviceaccounts"))
 CONFIG_MAP: Final = GeneratedKind("ConfigMap", ApiResource(CORE_GROUP, "v1", "configmaps"))

@@ -35,16 +35,16 @@ def test_first_certificate_is_issued() -> None:
     facts = pki.facts(FIRST.pair.certificate)
     assert facts is not None
     assert (facts.identity, facts.expires_at) == (PROXY.identity, NOW + 30 * DAY)
-    assert FIRST.renewed_at == NOW + 20 * DAY
     assert FIRST.authorities == TRUST.bundle
 
 
 def test_good_certificate_is_kept_until_two_thirds_of_its_life() -> None:
     """To look often costs no new certificate; in the last third a new one is issued."""
-    assert held(TRUST, FIRST.pair, NOW + 19 * DAY) == FIRST
+    kept = held(TRUST, FIRST.pair, NOW + 19 * DAY)
+    assert (kept.pair, kept.good_until) == (FIRST.pair, NOW + 20 * DAY)
     renewed = held(TRUST, FIRST.pair, NOW + 20 * DAY)
     assert renewed.pair != FIRST.pair
-    assert renewed.renewed_at == NOW + 40 * DAY
+    assert renewed.good_until == NOW + 40 * DAY
 
 
 def test_newly_trusted_authority_costs_no_certificate() -> None:
@@ -52,6 +52,7 @@ def test_newly_trusted_authority_costs_no_certificate() -> None:
     both = with_successor(TRUST, NOW + DAY)
     before = held(both, FIRST.pair, NOW + DAY)
     assert (before.pair, before.authorities) == (FIRST.pair, both.bundle)
+    assert before.good_until == NOW + 2 * DAY
     after = held(both, FIRST.pair, NOW + 2 * DAY)
     assert pki.is_issued_by(after.pair.certificate, both.issuers[1].pair.certificate)
 

@@ -1,0 +1,213 @@
+"""Keeps the objects of all sites as they should be, one look at one site at a time.
+
+In: who wants a site, and what the inventory has of it. Out: requests, until both are the same, and how long that will
+last. It is made anew for each time that we lead: what it remembers is only true while nobody else writes. When to
+look at which site is `applier`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Final
+
+from tidegate.errors import KubeError
+from tidegate.fleet.authority import Authority
+from tidegate.fleet.comparison import fingerprint
+from tidegate.fleet.credentials import Credentials, from_secret
+from tidegate.fleet.inventory import Found, Inventory, Site, found, site
+from tidegate.fleet.kinds import GENERATED, KIND_OF, SECRET, SERVICE, Manifest
+from tidegate.fleet.metadata import MANAGER
+from tidegate.fleet.patience import Patience
+from tidegate.fleet.pki import KeyPair
+from tidegate.fleet.secretdata import decoded
+from tidegate.fleet.steps import (
+    Apply,
+    Blocked,
+    Remove,
+    Renew,
+    Step,
+    Wanted,
+    blocked,
+    claims,
+    holder,
+    steps,
+    steps_to_keep,
+)
+from tidegate.fleet.troubles import Troubles
+from tidegate.kube.client import KubeClient
+from tidegate.names import ObjectKey
+from tidegate.plan.infrastructure import Infrastructure, KeptInfrastructure
+from tidegate.telemetry.logs import logger
+
+LONGEST_PAUSE_S: Final = 3600.0
+"""Each site is looked at so often, at least: a clock may be set, and a machine may sleep."""
+
+_SHORTEST_PAUSE_S: Final = 1.0
+
+# What passes by itself, or is about a Gateway that is going: nobody has to do something about it.
+_PASSING: Final = frozenset({None, 404, 409, 429, 503, 504})
+
+Manifests = Callable[[Infrastructure, Credentials], Sequence[Manifest]]
+"""All objects of a Gateway's data plane."""
+
+_log = logger("fleet")
+
+
+class Keeper:
+    """Remembers between looks what was applied, who holds which certificate, and what failed."""
+
+    def __init__(
+        self,
+        client: KubeClient,
+        *,
+        authority: Authority,
+        inventory: Inventory,
+        manifests: Manifests,
+        controller: str,
+        troubles: Troubles,
+    ) -> None:
+        self._client = client
+        self._authority = authority
+        self._inventory = inventory
+        self._manifests = manifests
+        self._controller = controller
+        self._troubles = troubles
+        self._patience = Patience()
+        self._held: dict[Site, KeyPair] = {}
+        self._applied: dict[ObjectKey, str] = {}
+
+    async def look(self, place: Site, wanting: Collection[Wanted]) -> float:
+        """Do what is to be done at a site; how many seconds later it is to be looked at again."""
+        there = self._inventory.at(place)
+        wanted = holder(wanting, there, self._controller)
+        if wanted is None:
+            pause = await self._do(None, steps(None, (), there, self._controller))
+            self._forget(place)
+            return pause
+        self._turn_away([one for one in wanting if one is not wanted], wanted)
+        credentials = self._credentials(wanted, there)
+        if credentials is None:
+            return _SHORTEST_PAUSE_S
+        todo: Iterable[Step]
+        match wanted:
+            case Infrastructure():
+                todo = steps(wanted, self._manifests(wanted, credentials), there, self._controller)
+            case KeptInfrastructure():
+                todo = steps_to_keep(there, credentials, self._controller)
+        pause = await self._do(wanted, todo)
+        good_for = (credentials.good_until - dt.datetime.now(dt.UTC)).total_seconds()
+        return min(pause, max(good_for, _SHORTEST_PAUSE_S))
+
+    async def _do(self, wanted: Wanted | None, todo: Iterable[Step]) -> float:
+        """Take each step whose time has come; how many seconds later the next one comes."""
+        planned, now = list(todo), asyncio.get_running_loop().time
+        if wanted is not None:
+            self._troubles.keep(wanted.gateway, {step.key for step in planned})
+        pause = LONGEST_PAUSE_S
+        for step in planned:
+            if self._patience.ready_at(step.key, step.digest) <= now():
+                await self._take(wanted, step)
+            if (wait := self._patience.ready_at(step.key, step.digest) - now()) > 0:
+                pause = min(pause, wait)
+        return pause
+
+    async def _take(self, wanted: Wanted | None, step: Step) -> None:
+        """One step. What fails is tried again later, and said where somebody has to do something about it."""
+        obstacle: str | None = None
+        try:
+            match step:
+                case Apply():
+                    assert isinstance(wanted, Infrastructure), "nothing is made for anybody else"
+                    obstacle = await self._apply(wanted, step)
+                case Remove():
+                    await self._remove(step)
+                case Renew():
+                    await self._renew(step)
+                case Blocked():
+                    obstacle = step.message
+                    self._later(step)
+        except KubeError as error:
+            _log.debug("object neither applied nor removed", object=str(step.key), reason=str(error))
+            obstacle = None if error.status in _PASSING else str(error)
+            self._later(step, at_least=error.retry_after)
+        if wanted is not None:
+            self._troubles.put(wanted.gateway, step.key, obstacle)
+
+    async def _apply(self, wanted: Infrastructure, step: Apply) -> str | None:
+        """Make an object what it should be; what is in the way of that, in words."""
+        there = step.found or await self._hidden(step.key)
+        if there is not None and not claims(wanted, there, self._controller):
+            self._later(step)
+            return blocked(there).message
+        body = wished = step.manifest.body
+        if there is not None:
+            # If it is another one by now, this fails.
+            body = wished | {"metadata": wished["metadata"] | {"uid": there.uid}}
+        answer = await self._client.apply(_path(step.key), body, field_manager=MANAGER)
+        self._inventory.put(found(answer, settled=fingerprint(answer, wished)))
+        if self._applied.get(step.key) == step.digest:
+            _log.info("object put back", object=str(step.key))
+            self._later(step)
+        else:
+            _log.debug("object applied", object=str(step.key))
+            self._patience.forget(step.key)
+        self._applied[step.key] = step.digest
+        return None
+
+    async def _hidden(self, key: ObjectKey) -> Found | None:
+        """An object that the inventory does not have: without our label, it may be there all the same."""
+        try:
+            return found(await self._client.get(_path(key)))
+        except KubeError as error:
+            if error.reason != "NotFound":
+                raise
+            return None
+
+    async def _remove(self, step: Remove) -> None:
+        await self._client.delete(_path(step.key), uid=step.found.uid)
+        self._applied.pop(step.key, None)
+        self._patience.forget(step.key)
+        _log.info("object removed", object=str(step.key))
+
+    async def _renew(self, step: Renew) -> None:
+        body = {"metadata": {"uid": step.found.uid}, "data": dict(step.data)}
+        self._inventory.put(found(await self._client.merge_patch(_path(step.key), body)))
+        self._patience.forget(step.key)
+        _log.debug("certificate renewed", object=str(step.key))
+
+    def _later(self, step: Step, *, at_least: float | None = None) -> None:
+        self._patience.wait(step.key, step.digest, asyncio.get_running_loop().time(), at_least=at_least)
+
+    def _credentials(self, wanted: Wanted, there: Mapping[ObjectKey, Found]) -> Credentials | None:
+        """What the proxies should hold: if possible what they hold, as we know or as their Secret says."""
+        place = site(wanted)
+        held = self._held.get(place)
+        if held is None:
+            secret = there.get(SECRET.key(place.namespace, place.name))
+            held = from_secret(decoded(secret.body())) if secret is not None else None
+        credentials = self._authority.proxy_credentials(wanted.scope, held)
+        if credentials is not None:
+            self._held[place] = credentials.pair
+        return credentials
+
+    def _turn_away(self, others: Iterable[Wanted], first: Wanted) -> None:
+        """Tell Gateways that come to the same name as another one; what they have to be told is about all objects."""
+        place = site(first)
+        message = f"its data plane would have the name {place.name}, which that of {first.gateway} has"
+        for other in others:
+            self._troubles.put(other.gateway, SERVICE.key(place.namespace, place.name), message)
+
+    def _forget(self, place: Site) -> None:
+        """Nobody wants the site: remember nothing of it but what could not be removed yet."""
+        self._held.pop(place, None)
+        for kind in GENERATED:
+            key = kind.key(place.namespace, place.name)
+            self._applied.pop(key, None)
+            if key not in self._inventory.at(place):
+                self._patience.forget(key)
+
+
+def _path(key: ObjectKey) -> str:
+    return KIND_OF[key.group, key.kind].resource.object(key.namespace, key.name)
