@@ -63,6 +63,7 @@ PLANTED = {
         ("tidegate.fleet.objects", "random"),
         ("tidegate.fleet.steps", "asyncio"),
         ("tidegate.fleet.trust", "time"),
+        ("tidegate.reporting.patching", "time"),
     ],
 }
 

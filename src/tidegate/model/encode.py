@@ -41,6 +41,16 @@ def to_mapping(resource: Resource, api_version: str | None = None, status: Statu
     return mapping
 
 
+def status_to_mapping(status: Status) -> dict[str, Any]:
+    """A status alone, as an API server would print it."""
+    return _struct(status, experimental=False)
+
+
+def timestamp(moment: dt.datetime) -> str:
+    """``metav1.Time``: RFC 3339 in UTC, whole seconds."""
+    return moment.astimezone(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
 class _Printed(msgspec.Struct, frozen=True):
     name: str
     key: str
@@ -80,6 +90,6 @@ def _plain(value: Any, *, experimental: bool) -> Any:
         case dict():
             return dict(sorted(value.items()))  # Labels and the like: text to text.
         case dt.datetime():
-            return value.astimezone(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+            return timestamp(value)
         case _:
             return value

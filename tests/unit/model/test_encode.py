@@ -9,7 +9,7 @@ import pytest
 
 from support.documents import EVERY_KIND, SERVICE, TCP_ROUTE, TCP_ROUTE_ALPHA, TLS_GATEWAY, Document, edited
 from tidegate.model.decode import Decoded, decode
-from tidegate.model.encode import to_mapping
+from tidegate.model.encode import status_to_mapping, timestamp, to_mapping
 from tidegate.model.kinds import Resource
 from tidegate.model.meta import Condition
 from tidegate.model.routes import ParentReference
@@ -135,3 +135,18 @@ def test_a_status_is_printed_with_the_object() -> None:
             }
         ]
     }
+
+
+def test_a_status_alone_is_printed_like_that_of_an_object() -> None:
+    """There is one form of a status, with or without its object."""
+    route = typed(TCP_ROUTE)
+    condition = Condition(type="Accepted", status="True", reason="Accepted", message="", observed_generation=3)
+    parent = RouteParentStatus(parent_ref=ParentReference(name="gw"), controller_name="a.b/c", conditions=(condition,))
+    status = RouteStatus(parents=(parent,))
+    assert status_to_mapping(status) == to_mapping(route, status=status)["status"]
+
+
+def test_a_timestamp_is_in_utc_and_whole_seconds() -> None:
+    """As the API server writes times, wherever they come from."""
+    zone = dt.timezone(dt.timedelta(hours=2))
+    assert timestamp(dt.datetime(2026, 1, 2, 5, 4, 5, 999_999, tzinfo=zone)) == "2026-01-02T03:04:05Z"
