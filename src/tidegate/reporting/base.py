@@ -12,6 +12,17 @@ from tidegate.names import ObjectKey
 __all__ = ["Observed", "StatusWriter"]
 
 
+class Written(msgspec.Struct, frozen=True, kw_only=True):
+    """A status that has just been written: the raw status of an object before and after."""
+
+    key: ObjectKey
+    version: str
+    uid: str
+    resource_version: str
+    before: Mapping[str, Any]
+    after: Mapping[str, Any]
+
+
 class StatusWriter(Protocol):
     """Writes statuses somewhere, in its own time.
 

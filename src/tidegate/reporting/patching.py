@@ -52,9 +52,9 @@ def patched(old: Raw, new: Status | None, *, controller: str, namespace: str, no
     """
     if new is None:
         return _withdrawn(old, controller)
-    wanted = status_to_mapping(new)
-    if _generation(_ours(old, controller)) > _generation(_ours(wanted, controller)):
+    if _generation(_ours(old, controller)) > generation_of(new):
         return Patch(status=None)
+    wanted = status_to_mapping(new)
     homeless: tuple[Raw, ...] = ()
     if isinstance(new, RouteStatus):
         parents, homeless = _parents(old.get("parents") or (), wanted["parents"], controller, namespace, now)
@@ -77,6 +77,13 @@ def change(old: Raw, new: Raw) -> dict[str, Any]:
     """The JSON merge patch (RFC 7396) that turns one status into another; lists are replaced whole."""
     removed = {key: None for key in old if key not in new}
     return {key: value for key, value in new.items() if key not in old or old[key] != value} | removed
+
+
+def generation_of(status: Status) -> int:
+    """The generation of the object that a status speaks of."""
+    holders = status.parents if isinstance(status, RouteStatus) else (status,)
+    found = (condition.observed_generation for holder in holders for condition in holder.conditions)
+    return max(found, default=0)
 
 
 def _ours(status: Raw, controller: str) -> Iterator[Raw]:
