@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
+
+import msgspec
 
 from tidegate.model.observed import Observed
 from tidegate.model.status import Status
 from tidegate.names import ObjectKey
 
-__all__ = ["Observed", "StatusWriter"]
+__all__ = ["Observed", "StatusWriter", "Written"]
 
 
 class Written(msgspec.Struct, frozen=True, kw_only=True):
