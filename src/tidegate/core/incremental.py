@@ -52,9 +52,6 @@ class Unit(Generic[K, V]):
     compute: Callable[[View, K], V | None]
 
 
-_Place = tuple[int, Hashable]
-"""A key of a node, by the node's position."""
-
 Node = Table[Any, Any] | Unit[Any, Any] | Index[Any, Any]
 
 
@@ -79,19 +76,83 @@ class Update:
         return self.changed.get(node, set())  # type: ignore[return-value]
 
 
-@dataclass
-class _State:
-    """What the graph keeps for one node. ``readers``: who read a key; most keys have one reader, and a set for
-    each of those would be most of a graph's memory.
+class _Cell:
+    """A key of a node: its value, what was read to compute it, and who read it.
+
+    There are as many as there are keys of all nodes, so they are lean. ``readers`` is one cell for most, a tuple for a
+    few, and a set for many.
     """
 
+    __slots__ = ("key", "readers", "reads", "state", "value")
+
+    def __init__(self, state: _State, key: Hashable) -> None:
+        self.state = state
+        self.key = key
+        self.value: Any = None
+        self.reads: tuple[_Cell, ...] = ()
+        self.readers: _Cell | tuple[_Cell, ...] | set[_Cell] | None = None
+
+    def join(self, reader: _Cell) -> None:
+        """Note one more reader."""
+        readers = self.readers
+        if readers is None:
+            self.readers = reader
+        elif isinstance(readers, _Cell):
+            self.readers = (readers, reader)
+        elif isinstance(readers, set):
+            readers.add(reader)
+        else:
+            self.readers = (*readers, reader) if len(readers) < _FEW else {*readers, reader}
+
+    def leave(self, reader: _Cell) -> None:
+        """Note that a reader reads it no more."""
+        readers = self.readers
+        if isinstance(readers, set):
+            readers.discard(reader)
+        elif isinstance(readers, tuple):
+            self.readers = tuple(one for one in readers if one is not reader)
+        if readers is reader or not self.readers:
+            self.readers = None
+            self.state.prune(self)
+
+    def each_reader(self) -> Iterable[_Cell]:
+        """All readers."""
+        readers = self.readers
+        return () if readers is None else (readers,) if isinstance(readers, _Cell) else readers
+
+
+_FEW = 8
+
+
+@dataclass(eq=False)
+class _State:
+    """What the graph keeps for one node. ``dirty`` is what its next turn has to look at: the new values of a table,
+    the old source values of an index, the keys of a unit. ``repeats``: how many source keys yield an entry, if several.
+    """
+
+    node: Node
     position: int
-    values: dict[Hashable, Any] = field(default_factory=dict)
-    readers: dict[Hashable, _Place | set[_Place]] = field(default_factory=dict)
-    reads: dict[Hashable, tuple[_Place, ...]] = field(default_factory=dict)
-    dirty: dict[Hashable, None] = field(default_factory=dict)
-    counts: dict[tuple[Hashable, Any], int] = field(default_factory=dict)
-    followers: list[Node] = field(default_factory=list)
+    cells: dict[Hashable, _Cell] = field(default_factory=dict)
+    dirty: dict[Hashable, Any] = field(default_factory=dict)
+    repeats: dict[tuple[Hashable, Any], int] = field(default_factory=dict)
+    followers: list[_State] = field(default_factory=list)
+
+    def cell(self, key: Hashable) -> _Cell:
+        """The cell of a key, which is made if need be."""
+        found = self.cells.get(key)
+        if found is None:
+            found = self.cells[key] = _Cell(self, key)
+        return found
+
+    def value(self, key: Hashable) -> Any:
+        """The value at a key, or None."""
+        found = self.cells.get(key)
+        return None if found is None else found.value
+
+    def prune(self, cell: _Cell) -> None:
+        """Forget a cell that means nothing any more."""
+        if cell.value is None and cell.readers is None and not cell.reads:
+            self.cells.pop(cell.key, None)
 
 
 class View:
@@ -102,65 +163,67 @@ class View:
     def __init__(self, states: Mapping[Node, _State], config: Any) -> None:
         self._states = states
         self._position = 0
-        self._reads: set[_Place] = set()
+        self._reads: set[_Cell] = set()
         self.config = config
 
     def get(self, node: Table[K, V] | Unit[K, V], key: K) -> V | None:
         """The value of a table or unit at ``key``, or None."""
-        return self._read(node, key).values.get(key)
+        found: V | None = self._read(node, key)
+        return found
 
     def entries(self, index: Index[K, E], key: K) -> Sequence[E]:
         """The sorted entries of an index at ``key``. Not to be kept or changed by the caller."""
-        found: Sequence[E] = self._read(index, key).values.get(key, ())
+        found: Sequence[E] = self._read(index, key) or ()
         return found
 
-    def begin(self, position: int) -> set[_Place]:
+    def begin(self, position: int) -> set[_Cell]:
         """Start recording for a node: only what stands before ``position`` may be read. Graph only."""
         self._position, self._reads = position, set()
         return self._reads
 
-    def _read(self, node: Node, key: Hashable) -> _State:
+    def _read(self, node: Node, key: Hashable) -> Any:
         state = self._states[node]
         if state.position >= self._position:
             raise ValueError(f"a unit reads {node.name}, which is not before it")
-        self._reads.add((state.position, key))
-        return state
+        cell = state.cell(key)
+        self._reads.add(cell)
+        return cell.value
 
 
 class Graph:
     """Holds the values of ``nodes``. Not shared between tasks; ``config`` is constant for its life."""
 
     def __init__(self, nodes: Sequence[Node], config: Any) -> None:
-        self._nodes = tuple(nodes)
-        self._states: dict[Node, _State] = {node: _State(position) for position, node in enumerate(nodes)}
+        self._states: dict[Node, _State] = {node: _State(node, position) for position, node in enumerate(nodes)}
         self._view = View(self._states, config)
-        for node in nodes:
+        for node, state in self._states.items():
             source = node.source if isinstance(node, Index) else node.domain if isinstance(node, Unit) else None
             if source is not None:
-                self._states[source].followers.append(node)
+                self._states[source].followers.append(state)
 
     def put(self, table: Table[K, V], key: K, value: V | None) -> None:
         """Set an input, or remove it with None. In force after the next ``update``."""
-        self._states[table].dirty[key] = value  # type: ignore[assignment]
+        self._states[table].dirty[key] = value
 
     def get(self, node: Table[K, V] | Unit[K, V], key: K) -> V | None:
         """The value of a table or unit as of the last update."""
-        return self._states[node].values.get(key)
+        found: V | None = self._states[node].value(key)
+        return found
 
     def entries(self, index: Index[K, E], key: K) -> Sequence[E]:
         """The entries of an index as of the last update."""
-        found: Sequence[E] = self._states[index].values.get(key, ())
+        found: Sequence[E] = self._states[index].value(key) or ()
         return found
 
     def items(self, node: Table[K, V] | Unit[K, V]) -> Iterator[tuple[K, V]]:
         """All keys and values of a table or unit."""
-        return iter(self._states[node].values.items())  # type: ignore[arg-type]
+        cells = self._states[node].cells
+        return ((key, cell.value) for key, cell in cells.items() if cell.value is not None)  # type: ignore[misc]
 
     def update(self) -> Update:
         """Compute what the inputs put since the last update changed."""
         update = Update()
-        for node in self._nodes:
-            state = self._states[node]
+        for node, state in self._states.items():
             if not state.dirty:
                 continue
             dirty, state.dirty = state.dirty, {}
@@ -172,112 +235,117 @@ class Graph:
                 changed = self._regroup(node, state, dirty, update.faults)
             if changed:
                 update.changed[node] = set(changed)
-                self._propagate(node, state, changed)
+                self._propagate(state, changed)
         return update
 
     def _store(self, state: _State, dirty: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Take new input values; returns the old value of each key that really changed."""
         changed = {}
         for key, value in dirty.items():
-            old = state.values.get(key)
+            old = state.value(key)
             if old == value:
                 continue
             changed[key] = old
-            if value is None:
-                del state.values[key]
-            else:
-                state.values[key] = value
+            _set(state.cell(key), value)
         return changed
 
     def _compute(
         self, unit: Unit[Any, Any], state: _State, dirty: Iterable[Hashable], faults: list[Fault]
     ) -> dict[Hashable, Any]:
-        domain = self._states[unit.domain].values
+        domain = self._states[unit.domain]
         changed = {}
         view = self._view
         for key in dirty:
-            old = state.values.get(key)
-            if key in domain:
-                reads = view.begin(state.position)
+            cell = state.cell(key)
+            old = new = cell.value
+            reads = view.begin(state.position)
+            if domain.value(key) is None:
+                new = None
+            else:
                 try:
                     new = unit.compute(view, key)
                 except Exception as error:  # noqa: BLE001 - contained, and reported as a Fault
                     faults.append(Fault(unit.name, key, error))
-                    new = old
-                self._record(state, key, reads)
-            else:
-                new = None
-                self._record(state, key, set())
-            if new == old:
-                continue
-            changed[key] = old
-            if new is None:
-                del state.values[key]
-            else:
-                state.values[key] = new
+            _record(cell, reads)
+            if new != old:
+                changed[key] = old
+            _set(cell, new if new != old else old)
         return changed
-
-    def _record(self, state: _State, key: Hashable, reads: set[_Place]) -> None:
-        before = state.reads.get(key, ())
-        if len(before) == len(reads) and all(place in reads for place in before):
-            return
-        reader = (state.position, key)
-        for position, read in before:
-            if (position, read) not in reads:
-                _leave(self._states[self._nodes[position]].readers, read, reader)
-        for position, read in reads.difference(before):
-            _join(self._states[self._nodes[position]].readers, read, reader)
-        if reads:
-            state.reads[key] = tuple(reads)
-        else:
-            state.reads.pop(key, None)
 
     def _regroup(
         self, index: Index[Any, Any], state: _State, dirty: Mapping[Hashable, Any], faults: list[Fault]
     ) -> dict[Hashable, Any]:
         """Move entries; ``dirty`` maps changed source keys to their old source value."""
-        source = self._states[index.source].values
+        source = self._states[index.source]
         changed: dict[Hashable, Any] = {}
         for source_key, old_value in dirty.items():
             old = _pairs(index, source_key, old_value, [])
-            new = _pairs(index, source_key, source.get(source_key), faults)
+            new = _pairs(index, source_key, source.value(source_key), faults)
             for pair in old - new:
-                if self._withdraw(state, pair):
+                if _withdraw(state, pair):
                     changed[pair[0]] = None
             for pair in new - old:
-                if self._enter(state, pair):
+                if _enter(state, pair):
                     changed[pair[0]] = None
         return changed
 
     @staticmethod
-    def _enter(state: _State, pair: tuple[Hashable, Any]) -> bool:
-        state.counts[pair] = count = state.counts.get(pair, 0) + 1
-        if count == 1:
-            bisect.insort(state.values.setdefault(pair[0], []), pair[1])
-        return count == 1
-
-    @staticmethod
-    def _withdraw(state: _State, pair: tuple[Hashable, Any]) -> bool:
-        count = state.counts.pop(pair) - 1
-        if count:
-            state.counts[pair] = count
-            return False
-        key, entry = pair
-        bucket = state.values[key]
-        del bucket[bisect.bisect_left(bucket, entry)]
-        if not bucket:
-            del state.values[key]
-        return True
-
-    def _propagate(self, node: Node, state: _State, changed: Mapping[Hashable, Any]) -> None:
+    def _propagate(state: _State, changed: Mapping[Hashable, Any]) -> None:
         for follower in state.followers:
-            dirty = self._states[follower].dirty
-            for key, old in changed.items():
-                dirty[key] = old
+            follower.dirty.update(changed)
         for key in changed:
-            readers = state.readers.get(key, ())
-            for position, reader in readers if isinstance(readers, set) else (readers,) if readers else ():
-                self._states[self._nodes[position]].dirty.setdefault(reader, None)
+            cell = state.cells.get(key)
+            for reader in cell.each_reader() if cell is not None else ():
+                reader.state.dirty.setdefault(reader.key, None)
+
+
+def _set(cell: _Cell, value: Any) -> None:
+    cell.value = value
+    if value is None:
+        cell.state.prune(cell)
+
+
+def _record(cell: _Cell, reads: set[_Cell]) -> None:
+    """Note what was read to compute a cell."""
+    before = cell.reads
+    if len(before) == len(reads) and all(read in reads for read in before):
+        return
+    cell.reads = tuple(reads)
+    for read in reads.difference(before):
+        read.join(cell)
+    for read in before:
+        if read not in reads:
+            read.leave(cell)
+
+
+def _enter(state: _State, pair: tuple[Hashable, Any]) -> bool:
+    """Note that one more source key yields an entry; whether it is new."""
+    key, entry = pair
+    cell = state.cell(key)
+    if cell.value is None:
+        cell.value = [entry]
+        return True
+    place = bisect.bisect_left(cell.value, entry)
+    if cell.value[place : place + 1] == [entry]:
+        state.repeats[pair] = state.repeats.get(pair, 1) + 1
+        return False
+    cell.value.insert(place, entry)
+    return True
+
+
+def _withdraw(state: _State, pair: tuple[Hashable, Any]) -> bool:
+    """Note that one source key less yields an entry; whether it is gone."""
+    repeats = state.repeats.pop(pair, 1)
+    if repeats > 1:
+        if repeats > 2:
+            state.repeats[pair] = repeats - 1
+        return False
+    key, entry = pair
+    cell = state.cells[key]
+    del cell.value[bisect.bisect_left(cell.value, entry)]
+    if not cell.value:
+        _set(cell, None)
+    return True
 
 
 def _pairs(index: Index[Any, Any], key: Hashable, value: Any, faults: list[Fault]) -> set[tuple[Hashable, Any]]:
@@ -289,19 +357,3 @@ def _pairs(index: Index[Any, Any], key: Hashable, value: Any, faults: list[Fault
     except Exception as error:  # noqa: BLE001 - contained, and reported as a Fault
         faults.append(Fault(index.name, key, error))
         return set()
-
-
-def _join(readers: dict[Hashable, _Place | set[_Place]], read: Hashable, reader: _Place) -> None:
-    present = readers.setdefault(read, reader)
-    if isinstance(present, set):
-        present.add(reader)
-    elif present != reader:
-        readers[read] = {present, reader}
-
-
-def _leave(readers: dict[Hashable, _Place | set[_Place]], read: Hashable, reader: _Place) -> None:
-    present = readers[read]
-    if isinstance(present, set):
-        present.discard(reader)
-    if present == reader or not present:
-        del readers[read]

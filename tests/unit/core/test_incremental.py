@@ -102,8 +102,7 @@ def test_removal_withdraws_everything(counting: Counting) -> None:
     counting.put(a=None, b=None, c=None)
     graph = counting.graph
     assert [list(graph.items(node)) for node in (counting.double, counting.total)] == [[], []]
-    assert all(not state.values and not state.reads and not state.counts for state in graph._states.values())
-    assert all(not state.readers for state in graph._states.values())
+    assert all(not state.cells and not state.repeats for state in graph._states.values())
 
 
 def test_update_names_the_changed_keys(counting: Counting) -> None:

@@ -52,10 +52,9 @@ def test_a_change_says_only_whose_proxies_changed() -> None:
     assert found.apply(proxies("one-tidegate", "10.0.0.1")).ready == {"default/one": frozenset({"10.0.0.1"})}
     assert found.apply(proxies("one-tidegate", "10.0.0.1", ready=None)).ready == {}
     assert found.apply(proxies("web", "10.0.0.9")).ready == {}
-    state = found.decision.graph._states
-    slices = state[SLICES_OF].position
-    reads = {key: [place for place in places if place[0] == slices] for key, places in state[READY].reads.items()}
-    assert reads == {gateway_key(name): [(slices, ("default", f"{name}-tidegate"))] for name in ("one", "two")}
+    cells = found.decision.graph._states[READY].cells
+    reads = {key: [read.key for read in cell.reads if read.state.node is SLICES_OF] for key, cell in cells.items()}
+    assert reads == {gateway_key(name): [("default", f"{name}-tidegate")] for name in ("one", "two")}
 
 
 def test_who_is_gone_has_no_ready_proxy() -> None:
