@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+from envoy.config.core.v3 import base_pb2
 from envoy.service.discovery.v3 import discovery_pb2
 from google.rpc import status_pb2
 
@@ -32,6 +33,7 @@ def request(
     has: Mapping[str, str] | None = None,
     nonce: str = "",
     error: str | None = None,
+    node: base_pb2.Node | None = None,
 ) -> discovery_pb2.DeltaDiscoveryRequest:
     """What Envoy sends; ``has`` is what it says to have from before, ``error`` rejects the response of ``nonce``."""
     return discovery_pb2.DeltaDiscoveryRequest(
@@ -40,5 +42,6 @@ def request(
         resource_names_unsubscribe=unsubscribe,
         initial_resource_versions=has or {},
         response_nonce=nonce,
+        node=node,
         error_detail=None if error is None else status_pb2.Status(code=13, message=error),
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.dataplanes.envoy.binary import find
+from tidegate.dataplanes.envoy.binary import find, locate
 from tidegate.errors import DataPlaneError
 
 VERSION = "version: 0123abcd/1.40.2/Clean/RELEASE/BoringSSL"
@@ -37,6 +37,15 @@ def test_a_chosen_program_is_described(tmp_path: Path) -> None:
     assert found.path == path
     assert found.version == "1.40.2"
     assert found.digest == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_program_is_located_without_being_run(tmp_path: Path) -> None:
+    """Where it is can be told at once; whether it is Envoy is another question."""
+    path = program(tmp_path, "exit 1")
+    assert locate(path) == path
+    assert locate(None) == find(None).path
+    with pytest.raises(DataPlaneError, match="no Envoy program at"):
+        locate(tmp_path / "missing")
 
 
 def test_builds_of_one_version_are_told_apart(tmp_path: Path) -> None:

@@ -112,3 +112,27 @@ def test_answer_that_cannot_be_read(body: bytes) -> None:
     """Anything but the expected answer is an error."""
     with pytest.raises(DataPlaneError, match="counters"):
         parse(body)
+
+
+async def test_labels_for_prometheus() -> None:
+    """With labels, the counters of all routes have one name, and the labels tell them apart, percent signs included."""
+    async with Backend("one", echo) as backend:
+        routes = {"foo": "default/100%DURATION%", "bar": "default/bar"}
+        serving = {
+            name: proxy(prefix, "half", *counting_loggers(prefix, {"listener": "l", "route": routes[name]}))
+            for name, prefix in (("foo", FOO), ("bar", BAR))
+        }
+        async with static_envoy(serving, [cluster("half", {"one": backend.port}, refused=True)]) as envoy:
+            clients = [await silent_client(envoy.port[name]) for name in ("foo",) * 4 + ("bar",) * 6]
+
+            async def metrics() -> set[str]:
+                text = (await envoy.admin.get("/stats/prometheus?filter=^tidegate")).decode()
+                return {line for line in text.splitlines() if not line.startswith("#")}
+
+            expected = {
+                'envoy_tidegate_connections_refused{listener="l",route="default/100%DURATION%"} 2',
+                'envoy_tidegate_connections_refused{listener="l",route="default/bar"} 3',
+            }
+            await eventually(metrics, lambda lines: expected <= lines, what="each route's refusals")
+            for client in clients:
+                client.close()
