@@ -174,7 +174,7 @@ async def test_versions_and_kinds_that_come_and_go(own_cluster: Cluster) -> None
 
         await own_cluster.api.create({"metadata": {"name": ROUTES}} | _fresh(definition))
         await picture.shows("the kind is back", lambda now: now.apis.served["TCPRoute"] == "v1")
-        await _insisting(lambda: own_cluster.api.apply(route("r")))
+        await _insisting(own_cluster.api.apply, route("r"))
         await picture.shows("its objects are back", lambda now: key in now.resources)
 
 
@@ -192,12 +192,12 @@ def _fresh(definition: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-async def _insisting(write: Callable[[], Awaitable[object]]) -> None:
+async def _insisting(write: Callable[..., Awaitable[object]], *arguments: Any) -> None:
     """Write, as soon as the server takes it: it may have come up just now, or not serve the kind yet."""
 
     async def attempt() -> bool:
         try:
-            await write()
+            await write(*arguments)
         except ApiError:
             return False
         return True
@@ -216,10 +216,10 @@ async def test_picture_is_right_after_the_server_was_away(own_cluster: Cluster) 
                 name = f"o{dice.randrange(8)}"
                 document = dice.choice([route, manifests.service])(name)
                 if dice.random() < 0.3:
-                    await _insisting(lambda document=document: own_cluster.api.delete(document["kind"], name))
+                    await _insisting(own_cluster.api.delete, document["kind"], name)
                     stored.discard((document["kind"], name))
                 else:
-                    await _insisting(lambda document=document: own_cluster.api.apply(document))
+                    await _insisting(own_cluster.api.apply, document)
                     stored.add((document["kind"], name))
             own_cluster.server.process.kill()
             await own_cluster.server.restart()
