@@ -30,28 +30,26 @@ PARAMETERS_GROUP: Final = "tidegate.dev"
 AUTHORITY_SECRET: Final = "tidegate-authority"  # noqa: S105, the name of an object.
 """The Secret with the certificate authority, in the controller's own namespace."""
 
-_READ: Final = ("get", "list", "watch")
+_FOLLOW: Final = ("list", "watch")
 # Server-side apply is a ``patch``, and asks for ``create`` too where the object does not exist.
-_KEEP: Final = ("get", "list", "watch", "create", "patch", "delete")
+_KEEP: Final = ("get", *_FOLLOW, "create", "patch", "delete")
 
 CLUSTER_RULES: Final = (
-    # The source: the Gateways and routes, and the parameters of data planes.
-    Rule(
-        groups=(GATEWAY_GROUP,),
-        resources=("gatewayclasses", "gateways", "referencegrants", "tcproutes"),
-        verbs=_READ,
-    ),
-    Rule(groups=(PARAMETERS_GROUP,), resources=("gatewayparameters",), verbs=_READ),
+    # The source: the Gateways and routes. The writer of statuses gets one that has changed meanwhile.
+    Rule(groups=(GATEWAY_GROUP,), resources=("gatewayclasses", "gateways", "tcproutes"), verbs=("get", *_FOLLOW)),
+    # The source: references across namespaces, and the parameters of data planes.
+    Rule(groups=(GATEWAY_GROUP,), resources=("referencegrants",), verbs=_FOLLOW),
+    Rule(groups=(PARAMETERS_GROUP,), resources=("gatewayparameters",), verbs=_FOLLOW),
     # The source: backends, and the namespaces that listeners select by label.
-    Rule(groups=(CORE_GROUP,), resources=("namespaces",), verbs=_READ),
-    Rule(groups=(DISCOVERY_GROUP,), resources=("endpointslices",), verbs=_READ),
-    # The source: which kinds and which bundle of CRDs are installed.
-    Rule(groups=("apiextensions.k8s.io",), resources=("customresourcedefinitions",), verbs=_READ),
+    Rule(groups=(CORE_GROUP,), resources=("namespaces",), verbs=_FOLLOW),
+    Rule(groups=(DISCOVERY_GROUP,), resources=("endpointslices",), verbs=_FOLLOW),
+    # The source: which kinds and which bundle of CRDs are installed. It follows their metadata and gets some in full.
+    Rule(groups=("apiextensions.k8s.io",), resources=("customresourcedefinitions",), verbs=("get", *_FOLLOW)),
     # The writer of statuses.
     Rule(
         groups=(GATEWAY_GROUP,),
         resources=("gatewayclasses/status", "gateways/status", "tcproutes/status"),
-        verbs=("update",),
+        verbs=("patch",),
     ),
     # The recorder of events.
     Rule(groups=("events.k8s.io",), resources=("events",), verbs=("create", "patch")),
