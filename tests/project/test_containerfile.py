@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tidegate.fleet.pod import USER as PROXY_USER
 from tidegate.installation.options import USER_ID
 
 ROOT = Path(__file__).parents[2]
@@ -38,8 +39,9 @@ def copied(steps: list[tuple[str, str]]) -> list[str]:
 
 
 def test_user_is_the_one_of_the_pods(steps: list[tuple[str, str]]) -> None:
-    """The image runs as the number that the controller's Pods ask for, and a kubelet sees that it is not root."""
+    """The image runs as the number that the Pods of controller and proxies ask for; a kubelet sees it is not root."""
     assert of(steps, "USER") == [f"{USER_ID}:{USER_ID}"]
+    assert PROXY_USER == USER_ID
     assert any(f"--uid {USER_ID} " in arguments for arguments in of(steps, "RUN"))
 
 
