@@ -11,6 +11,7 @@ import yaml
 from typer.testing import CliRunner
 
 from tidegate.cli.main import app
+from tidegate.dataplanes.envoy.pod import STATUS_PORT
 from tidegate.installation.crd import definition
 from tidegate.installation.options import ADMIN_PORT, XDS_PORT
 from tidegate.kube.rules import CLUSTER_RULES, NAMESPACE_RULES, Rule
@@ -79,6 +80,7 @@ def test_parameters_are_told() -> None:
 
 
 def test_ports_are_told() -> None:
-    """The controller's ports are in the table of ports."""
-    told = {row["port"] for row in rows("## Ports") if row["to"] == "controller"}
-    assert told == {f"{XDS_PORT}/TCP", f"{ADMIN_PORT}/TCP"}
+    """The ports of controller and proxies are in the table of ports."""
+    told = [(row["to"], row["port"]) for row in rows("## Ports")]
+    assert {port for to, port in told if to == "controller"} == {f"{XDS_PORT}/TCP", f"{ADMIN_PORT}/TCP"}
+    assert ("proxies", f"{STATUS_PORT}/TCP") in told
