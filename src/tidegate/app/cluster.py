@@ -57,6 +57,16 @@ class ClusterCheck(msgspec.Struct, frozen=True, kw_only=True):
     named: frozenset[ObjectKey]
 
 
+def cluster_config(controller_name: str) -> CoreConfig:
+    """What the decision takes as given in a cluster."""
+    return CoreConfig(
+        features=PLANES[_DATA_PLANE],
+        controller_name=controller_name,
+        adopt_missing_classes=False,
+        scope_per_gateway=True,
+    )
+
+
 def objects(choice: ClusterChoice, kinds: Iterable[Kind], namespace: str | None) -> Found:
     """The objects of some kinds; ``namespace`` None: of all namespaces. Raises SettingsError and KubeError."""
     taken = _snapshot(choice, kinds, namespace=namespace or "")
@@ -121,14 +131,7 @@ def _decision(taken: Snapshot, controller_name: str) -> tuple[Decision, tuple[Di
     view = View()
     for reading in taken.readings:
         view.change(reading)
-    decision = Decision(
-        CoreConfig(
-            features=PLANES[_DATA_PLANE],
-            controller_name=controller_name,
-            adopt_missing_classes=False,
-            scope_per_gateway=True,
-        )
-    )
+    decision = Decision(cluster_config(controller_name))
     for change in view.take_changes():
         decision.set_object(change.key, change.resource)
     return decision, view.take_diagnostics() or ()
