@@ -20,7 +20,7 @@ help:
 	@echo "             the same with a real Kubernetes API server, which Go builds on first use (some minutes)"
 	@echo "make check   format, lint, types, import contracts, layout, tests"
 	@echo "make lint    the same without the tests"
-	@echo "make fix     repair what formatter and linter can repair"
+	@echo "make fix     repair what formatter and linter can repair, and write the chart anew"
 	@echo "make bench   measure, and write docs/benchmarks.md (some ten minutes)"
 	@echo "make clean   remove the virtual environment and all caches"
 
@@ -49,6 +49,7 @@ fix:
 	@$(READY) dev
 	$(BIN)/python -m ruff check --fix $(CODE)
 	$(BIN)/python -m ruff format $(CODE)
+	$(BIN)/python scripts/chart
 
 bench:
 	@$(READY) run

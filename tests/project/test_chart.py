@@ -161,7 +161,8 @@ def test_chart_is_what_the_script_writes(tmp_path: Path) -> None:
     written = {path.relative_to(tmp_path) for path in tmp_path.rglob("*.yaml")}
     there = {path.relative_to(CHART) for path in (*CHART.glob("templates/*.yaml"), CHART / "Chart.yaml")}
     assert written == there
-    assert [name for name in written if (tmp_path / name).read_text() != (CHART / name).read_text()] == []
+    stale = [str(name) for name in written if (tmp_path / name).read_text() != (CHART / name).read_text()]
+    assert not stale, "run scripts/chart (or make fix)"
 
 
 @pytest.mark.parametrize("choice", CHOICES)
