@@ -31,6 +31,9 @@ within the patience of the board of statuses at the latest. Afterwards what is i
 or the new one was refused.
 """
 
+REST_S = 0.15
+"""An object whose status has not changed for so long, in seconds, seems to have come to rest."""
+
 _RANKS = {"GatewayClass": 0, "Gateway": 1}
 _LAST_RANK = 2
 
@@ -49,6 +52,10 @@ class Seen(msgspec.Struct, frozen=True):
         """The same, with the status in its compact form."""
         status = msgspec.json.encode(observed.status, order="deterministic")
         return cls(observed.version, observed.uid, observed.resource_version, observed.generation, status)
+
+    def same_as(self, other: Seen) -> bool:
+        """Whether this is the same version of the same object, read in the same version of its kind."""
+        return (self.version, self.uid, self.resource_version) == (other.version, other.uid, other.resource_version)
 
     def older_than(self, other: Seen) -> bool:
         """Whether this is an earlier version of the same object. Resource versions are numbers that grow (KEP-5504);
@@ -93,7 +100,9 @@ class _Account(msgspec.Struct, kw_only=True):
     homeless: int = 0
     failures: int = 0
     retry_at: float = 0.0
+    rests_at: float = 0.0
     writes: Allowance
+    rests: Allowance
     repairs: Allowance
 
     @property
@@ -104,17 +113,23 @@ class _Account(msgspec.Struct, kw_only=True):
     @property
     def due(self) -> float:
         """From when on it may be written."""
-        return max(self.held_until, self.retry_at, self.writes.ready_at)
+        return max(self.held_until, self.retry_at, min(self.writes.ready_at, max(self.rests_at, self.rests.ready_at)))
+
+    def wrote(self, now: float) -> None:
+        """It was written."""
+        (self.writes if self.writes.ready_at <= now else self.rests).use(now)
 
 
 def _opened(key: ObjectKey) -> _Account:
-    """An object's account. A thousand routes that attach one after the other change their Gateway's status as often,
-    but ten and then two writes in a second say it as well; a lone change is written at once. Somebody who keeps
-    removing what we write meets us five times, and then twice a minute.
+    """An object's account. A lone change is written at once, and ten of them as fast as they come; a thousand routes
+    that attach one after the other change their Gateway's status as often, but one write in a second says it as well.
+    When it seems to have come to rest, the last one need not wait for that second. Somebody who keeps removing what
+    we write meets us five times, and then twice a minute.
     """
     return _Account(
         kind=BY_GROUP_KIND[key.group, key.kind],
-        writes=Allowance(burst=10, refill=0.5, gap=0.1),
+        writes=Allowance(burst=10, refill=1.0, gap=0.1),
+        rests=Allowance(burst=3, refill=5.0, gap=0.1),
         repairs=Allowance(burst=5, refill=30.0, gap=1.0),
     )
 
@@ -135,7 +150,7 @@ class Ledger:
             return
         account = self._account(key)
         before, seen = account.seen, Seen.of(observed)
-        if before is not None and (seen.older_than(before) or seen.resource_version == before.resource_version):
+        if before is not None and (seen.older_than(before) or seen.same_as(before)):
             return
         if self._see(account, seen, now):
             self._schedule(key, account, now)
@@ -146,6 +161,7 @@ class Ledger:
             account = self._account(key)
             account.status = status
             account.withdrawn = status is None
+            account.rests_at = now + REST_S
             if status is None or account.seen is None or generation_of(status) >= account.seen.generation:
                 account.held_until = 0.0
             account.in_place = account.refused = False
@@ -216,7 +232,7 @@ class Ledger:
         """The attempt succeeded; ``observed`` is what it led to."""
         account, seen = self._accounts.get(attempt.key), Seen.of(observed)
         if account is not None and account.seen is not None:
-            account.writes.use(now)
+            account.wrote(now)
             account.failures = 0
             if not seen.older_than(account.seen):
                 account.seen = seen
