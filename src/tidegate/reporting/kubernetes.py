@@ -26,17 +26,11 @@ from tidegate.names import ObjectKey
 from tidegate.reporting.base import Observed, Written
 from tidegate.reporting.ledger import Attempt, Ledger
 from tidegate.reporting.pacing import Outage
+from tidegate.reporting.refusals import conflicts, is_gone, never, not_now
 from tidegate.telemetry.logs import logger
 
 CONCURRENCY = 8
 """How many objects are written at a time."""
-
-_CONFLICT = 409
-_NOT_FOUND = 404
-_NOT_NOW = frozenset({None, 429, 502, 503, 504})
-"""HTTP statuses that say nothing about the object asked for, but that nobody should ask at the moment."""
-_NEVER = frozenset({400, 413, 422})
-"""HTTP statuses that the same request will meet again."""
 
 
 class WriteOutcome(enum.StrEnum):
@@ -164,7 +158,7 @@ class KubernetesStatusWriter:
         self._written(written)
 
     async def _failed(self, attempt: Attempt, error: KubeError) -> None:
-        if error.status != _CONFLICT:
+        if not conflicts(error):
             self._counted(attempt.kind, WriteOutcome.FAILED)
             self._handle(attempt, error)
             return
@@ -181,16 +175,16 @@ class KubernetesStatusWriter:
     def _handle(self, attempt: Attempt, error: KubeError) -> None:
         """Decide when an object that could not be written or read has its next turn."""
         now = time.monotonic()
-        if error.status in _NOT_NOW:
+        if not_now(error):
             if not self._outage.on:
                 self._log.warning("statuses wait for the API server", error=str(error))
             self._outage.failed(now, jitter=_jitter(), at_least=error.retry_after or 0.0)
             self._ledger.again(attempt.key, now)
             return
         self._answered()
-        if error.status == _NOT_FOUND:
+        if is_gone(error):
             self._ledger.lost(attempt.key)
-        elif error.status in _NEVER:
+        elif never(error):
             self._ledger.refused(attempt.key)
             self._log.error("status refused by the API server", object=str(attempt.key), error=str(error))
         elif self._ledger.failed(attempt.key, now, jitter=_jitter()) == 1:

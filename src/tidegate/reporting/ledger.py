@@ -140,7 +140,7 @@ class Ledger:
     def __init__(self, controller: str) -> None:
         self._controller = controller
         self._accounts: dict[ObjectKey, _Account] = {}
-        self._turns = Turns()
+        self._turns: Turns[ObjectKey] = Turns()
         self._complete = False
 
     def observe(self, key: ObjectKey, observed: Observed | None, now: float) -> None:

@@ -6,26 +6,29 @@ Pure: times are passed in.
 from __future__ import annotations
 
 import heapq
+from typing import Generic, TypeVar
 
 from tidegate.names import ObjectKey
 
+Key = TypeVar("Key", ObjectKey, tuple[str, ...])
 
-class Turns:
+
+class Turns(Generic[Key]):
     """A queue in which every key stands once. A key that is being worked on and put again has its turn later."""
 
     def __init__(self) -> None:
-        self._due: dict[ObjectKey, tuple[float, int]] = {}
-        self._busy: set[ObjectKey] = set()
+        self._due: dict[Key, tuple[float, int]] = {}
+        self._busy: set[Key] = set()
         # Both heaps may hold what is no longer so; ``_due`` knows.
-        self._waiting: list[tuple[float, int, ObjectKey]] = []
-        self._ready: list[tuple[int, float, ObjectKey]] = []
+        self._waiting: list[tuple[float, int, Key]] = []
+        self._ready: list[tuple[int, float, Key]] = []
 
     @property
     def busy(self) -> int:
         """How many keys are being worked on."""
         return len(self._busy)
 
-    def put(self, key: ObjectKey, rank: int, due: float) -> None:
+    def put(self, key: Key, rank: int, due: float) -> None:
         """Give a key its turn at ``due``, and not at the time that was said before."""
         if self._due.get(key) == (due, rank):
             return
@@ -33,11 +36,11 @@ class Turns:
         if key not in self._busy:
             heapq.heappush(self._waiting, (due, rank, key))
 
-    def drop(self, key: ObjectKey) -> None:
+    def drop(self, key: Key) -> None:
         """Let a key have no turn."""
         self._due.pop(key, None)
 
-    def take(self, now: float) -> ObjectKey | None:
+    def take(self, now: float) -> Key | None:
         """The key of the lowest rank whose time has come; it is being worked on until ``done``."""
         while self._waiting and self._waiting[0][0] <= now:
             due, rank, key = heapq.heappop(self._waiting)
@@ -50,7 +53,7 @@ class Turns:
                 return key
         return None
 
-    def done(self, key: ObjectKey) -> None:
+    def done(self, key: Key) -> None:
         """A key is no longer worked on."""
         self._busy.discard(key)
         if key in self._due:
@@ -66,5 +69,5 @@ class Turns:
             heapq.heappop(self._waiting)
         return self._waiting[0][0] if self._waiting else None
 
-    def _stands(self, key: ObjectKey, due: float, rank: int) -> bool:
+    def _stands(self, key: Key, due: float, rank: int) -> bool:
         return key not in self._busy and self._due.get(key) == (due, rank)

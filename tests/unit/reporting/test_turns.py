@@ -14,7 +14,7 @@ def key(name: str) -> ObjectKey:
 A, B, C = map(key, "abc")
 
 
-def taken(turns: Turns, now: float) -> str:
+def taken(turns: Turns[ObjectKey], now: float) -> str:
     """The names of all that have their turn, in order; they are done."""
     names = ""
     while (one := turns.take(now)) is not None:
@@ -25,7 +25,7 @@ def taken(turns: Turns, now: float) -> str:
 
 def test_nobody_comes_before_the_time() -> None:
     """A key waits for its time, and the queue says when that is."""
-    turns = Turns()
+    turns: Turns[ObjectKey] = Turns()
     assert turns.next_due is None
     turns.put(A, 0, 5.0)
     turns.put(B, 0, 3.0)
@@ -39,7 +39,7 @@ def test_nobody_comes_before_the_time() -> None:
 
 def test_rank_decides_among_those_due() -> None:
     """Not the time that they waited; equal ranks come in the order of their times."""
-    turns = Turns()
+    turns: Turns[ObjectKey] = Turns()
     turns.put(A, 1, 1.0)
     turns.put(B, 0, 2.0)
     turns.put(C, 1, 0.0)
@@ -48,7 +48,7 @@ def test_rank_decides_among_those_due() -> None:
 
 def test_a_key_stands_once() -> None:
     """The last time that was said counts, earlier or later."""
-    turns = Turns()
+    turns: Turns[ObjectKey] = Turns()
     turns.put(A, 0, 1.0)
     turns.put(A, 0, 4.0)
     turns.put(A, 0, 4.0)
@@ -60,7 +60,7 @@ def test_a_key_stands_once() -> None:
 
 def test_a_key_that_was_due_can_be_put_off() -> None:
     """As long as nobody took it."""
-    turns = Turns()
+    turns: Turns[ObjectKey] = Turns()
     turns.put(A, 0, 1.0)
     turns.put(B, 1, 1.0)
     assert turns.take(1.0) == A
@@ -71,7 +71,7 @@ def test_a_key_that_was_due_can_be_put_off() -> None:
 
 def test_a_dropped_key_has_no_turn() -> None:
     """Until it is put again."""
-    turns = Turns()
+    turns: Turns[ObjectKey] = Turns()
     turns.put(A, 0, 1.0)
     turns.drop(A)
     assert turns.next_due is None
@@ -83,7 +83,7 @@ def test_a_dropped_key_has_no_turn() -> None:
 
 def test_nobody_works_on_a_key_twice_at_a_time() -> None:
     """What is put while it is being worked on has its turn afterwards."""
-    turns = Turns()
+    turns: Turns[ObjectKey] = Turns()
     turns.put(A, 0, 1.0)
     assert turns.take(1.0) == A
     assert turns.busy == 1
@@ -98,7 +98,7 @@ def test_nobody_works_on_a_key_twice_at_a_time() -> None:
 
 def test_what_is_ready_is_due_now() -> None:
     """Of several that were due together the next one needs no waiting."""
-    turns = Turns()
+    turns: Turns[ObjectKey] = Turns()
     turns.put(A, 0, 1.0)
     turns.put(B, 0, 2.0)
     assert turns.take(3.0) == A
