@@ -383,17 +383,15 @@ async def test_a_thousand_routes_are_at_most_a_hundred_gateway_writes(cluster: C
     (gateway,) = await cluster.api.apply(a_gateway("gw"))
     async with leading_in(cluster) as writing:
         attached: set[ObjectKey] = set()
-        observe = writing.writer.observe
 
-        def decide(key: ObjectKey, seen: Any) -> None:
-            """What the controller does with a route that it sees for the first time."""
-            observe(key, seen)
+        def decide(key: ObjectKey) -> None:
+            """What the controller says about a route that it sees for the first time."""
             if key.kind == "TCPRoute" and key not in attached:
                 attached.add(key)
                 counted = gateway_status(listener_status("l0", attached=len(attached)))
                 writing.writer.publish({key: route_status("gw"), key_of(gateway): counted})
 
-        writing.writer.observe = decide  # type: ignore[method-assign]
+        writing.decide = decide
         names = iter(range(count))
 
         async def create() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from support.cluster import Cluster
@@ -14,8 +14,8 @@ from tidegate.kube.client import KubeClient
 from tidegate.kube.config import connected
 from tidegate.kube.reflector import Changed, Reflector, Removed, Replaced
 from tidegate.kube.resources import ApiResource
+from tidegate.model.observed import Observed
 from tidegate.names import GATEWAY_GROUP, ObjectKey
-from tidegate.reporting.base import Observed
 
 KINDS = {"GatewayClass": "gatewayclasses", "Gateway": "gateways", "TCPRoute": "tcproutes"}
 
@@ -43,11 +43,14 @@ class CountingClient:
 
 
 class ClusterWriting(Writing):
-    """A writer, the watches that feed it, and the requests that it makes."""
+    """A writer, the watches that feed it, and the requests that it makes. ``decide`` is called with every object that
+    is there, as the controller would be, after the writer has seen it.
+    """
 
     def __init__(self, client: KubeClient, version: str = "v1") -> None:
         self.client = CountingClient(client)
         self.version = version
+        self.decide: Callable[[ObjectKey], None] = lambda _: None
         super().__init__(self.client)
         self._kube = client
         self._known: dict[str, set[ObjectKey]] = {kind: set() for kind in KINDS}
@@ -72,6 +75,10 @@ class ClusterWriting(Writing):
         """Show the writer one version of an object."""
         self.writer.observe(key_of(found), observed(found, self.version))
 
+    def _show(self, key: ObjectKey, seen: Observed) -> None:
+        self.writer.observe(key, seen)
+        self.decide(key)
+
     async def _watch(self, kind: str, listed: asyncio.Event) -> None:
         version = self.version if kind == "TCPRoute" else "v1"
         resource = ApiResource(GATEWAY_GROUP, version, KINDS[kind], namespaced=kind != "GatewayClass")
@@ -84,11 +91,11 @@ class ClusterWriting(Writing):
                             self.writer.observe(key, None)
                         self._known[kind] = set(present)
                         for key, one in present.items():
-                            self.writer.observe(key, one)
+                            self._show(key, one)
                         listed.set()
                     case Changed(object=one):
                         self._known[kind].add(key_of(one))
-                        self.writer.observe(key_of(one), observed(one, version))
+                        self._show(key_of(one), observed(one, version))
                     case Removed(object=one):
                         self._known[kind].discard(key_of(one))
                         self.writer.observe(key_of(one), None)

@@ -13,8 +13,9 @@ from typing import Any
 
 from support.statuses import Raw
 from tidegate.errors import KubeError
+from tidegate.model.observed import Observed
 from tidegate.names import CONTROLLER_NAME, ObjectKey
-from tidegate.reporting.base import Observed, Written
+from tidegate.reporting.base import Subject, Written
 from tidegate.reporting.kubernetes import KubernetesStatusWriter, WriteOutcome
 
 PLURALS = {"GatewayClass": "gatewayclasses", "Gateway": "gateways", "TCPRoute": "tcproutes"}
@@ -107,13 +108,13 @@ class Writing:
     def __init__(self, client: Any) -> None:
         self.counts: collections.Counter[tuple[str, WriteOutcome]] = collections.Counter()
         self.written: list[Written] = []
-        self.crowded: list[tuple[ObjectKey, str]] = []
+        self.crowded: list[tuple[Subject, str]] = []
         self.writer = KubernetesStatusWriter(
             client,
             controller_name=CONTROLLER_NAME,
             counted=lambda kind, outcome: self.counts.update([(kind.kind, outcome)]),
             written=self.written.append,
-            crowded=lambda key, text: self.crowded.append((key, text)),
+            crowded=lambda subject, text: self.crowded.append((subject, text)),
         )
 
     def count(self, outcome: WriteOutcome, kind: str = "") -> int:

@@ -11,16 +11,21 @@ from tidegate.model.observed import Observed
 from tidegate.model.status import Status
 from tidegate.names import ObjectKey
 
-__all__ = ["Observed", "StatusWriter", "Written"]
+__all__ = ["Observed", "StatusWriter", "Subject", "Written"]
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """The very object that something is said about; ``version`` is one that its kind is served in."""
+
+    key: ObjectKey
+    version: str
+    uid: str
 
 
 class Written(msgspec.Struct, frozen=True, kw_only=True):
     """A status that has just been written: the raw status of an object before and after."""
 
-    key: ObjectKey
-    version: str
-    uid: str
-    resource_version: str
+    subject: Subject
     before: Mapping[str, Any]
     after: Mapping[str, Any]
 

@@ -21,9 +21,10 @@ from typing import Any, Protocol
 from tidegate.errors import KubeError
 from tidegate.kube.resources import ApiResource
 from tidegate.model.kinds import Kind
+from tidegate.model.observed import Observed
 from tidegate.model.status import Status
 from tidegate.names import ObjectKey
-from tidegate.reporting.base import Observed, Written
+from tidegate.reporting.base import Subject, Written
 from tidegate.reporting.ledger import Attempt, Ledger
 from tidegate.reporting.pacing import Outage
 from tidegate.reporting.refusals import conflicts, is_gone, never, not_now
@@ -72,7 +73,7 @@ class KubernetesStatusWriter:
         controller_name: str,
         counted: Callable[[Kind, WriteOutcome], None] = _ignore,
         written: Callable[[Written], None] = _ignore,
-        crowded: Callable[[ObjectKey, str], None] = _ignore,
+        crowded: Callable[[Subject, str], None] = _ignore,
     ) -> None:
         self._client = client
         self._ledger = Ledger(controller_name)
@@ -200,7 +201,7 @@ class KubernetesStatusWriter:
             names = ", ".join(entry["parentRef"]["name"] for entry in attempt.homeless)
             text = f"no room in status.parents, which is full with entries of other controllers, for: {names}"
             self._log.warning("status incomplete", object=str(attempt.key), problem=text)
-            self._crowded(attempt.key, text)
+            self._crowded(attempt.subject, text)
 
 
 def _path(attempt: Attempt, subresource: str = "") -> str:

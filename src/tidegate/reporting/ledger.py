@@ -17,9 +17,10 @@ from typing import Any
 import msgspec
 
 from tidegate.model.kinds import BY_GROUP_KIND, Kind
+from tidegate.model.observed import Observed
 from tidegate.model.status import Status
 from tidegate.names import ObjectKey
-from tidegate.reporting.base import Observed, Written
+from tidegate.reporting.base import Subject, Written
 from tidegate.reporting.pacing import Allowance, backoff
 from tidegate.reporting.patching import Patch, Raw, change, generation_of, patched
 from tidegate.reporting.turns import Turns
@@ -80,6 +81,11 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     before: Raw
     body: dict[str, Any] | None
     homeless: tuple[Raw, ...] = ()
+
+    @property
+    def subject(self) -> Subject:
+        """The object, for whoever speaks of it."""
+        return Subject(self.key, self.seen.version, self.seen.uid)
 
 
 class _Account(msgspec.Struct, kw_only=True):
@@ -240,10 +246,7 @@ class Ledger:
                 account.in_place = True
                 patch = self._patched(attempt.key, observed.status, attempt.status, clock)
                 account.kept_as = b"" if patch.status is None else seen.status
-        return Written(
-            key=attempt.key, version=observed.version, uid=observed.uid, resource_version=observed.resource_version,
-            before=attempt.before, after=observed.status,
-        )  # fmt: skip
+        return Written(subject=attempt.subject, before=attempt.before, after=observed.status)
 
     def conflicted(self, key: ObjectKey, fresh: Observed, now: float, *, jitter: float) -> None:
         """Somebody else was faster; ``fresh`` is what there is now."""

@@ -71,7 +71,7 @@ async def test_a_status_is_written_and_told(server: MemoryServer, ready: Writing
     assert server.requests == [f"PATCH {path_of(GATEWAY)}/status"]
     assert server.status(GATEWAY)["attachedListenerSets"] == 0
     assert ready.counts == {("Gateway", WriteOutcome.WRITTEN): 1}
-    assert [(one.key, one.before) for one in ready.written] == [(GATEWAY, DEFAULTS)]
+    assert [(one.subject.key, one.before) for one in ready.written] == [(GATEWAY, DEFAULTS)]
     assert ready.written[0].after == server.status(GATEWAY)
 
 
@@ -253,7 +253,7 @@ async def test_entries_without_room_are_told(server: MemoryServer, writing: Writ
         async with writing.leading():
             await counted(writing, WriteOutcome.UNCHANGED)
     assert [event["event"] for event in events] == ["status incomplete"]
-    assert [(key, "for: a, b" in text) for key, text in writing.crowded] == [(ROUTE, True)]
+    assert [(subject.key, "for: a, b" in text) for subject, text in writing.crowded] == [(ROUTE, True)]
 
 
 async def test_a_deleted_object_is_not_written(server: MemoryServer, ready: Writing) -> None:

@@ -21,9 +21,10 @@ from support.statuses import (
     raw_parent,
     route_status,
 )
+from tidegate.model.observed import Observed
 from tidegate.model.status import Status
 from tidegate.names import CONTROLLER_NAME, ObjectKey
-from tidegate.reporting.base import Observed, Written
+from tidegate.reporting.base import Subject, Written
 from tidegate.reporting.ledger import PATIENCE_S, REST_S, Attempt, Ledger, Seen
 
 GATEWAY = gateway_key("gw")
@@ -135,7 +136,7 @@ def test_what_was_written_is_told(book: Book) -> None:
     attempt = book.takes()
     assert attempt is not None
     written = book.finishes(attempt)
-    assert (written.key, written.version, written.uid, written.resource_version) == (GATEWAY, "v1", "u", "102")
+    assert written.subject == Subject(GATEWAY, "v1", "u")
     assert written.before == DEFAULTS
     assert written.after["addresses"] == [{"type": "IPAddress", "value": "192.0.2.1"}]
 
