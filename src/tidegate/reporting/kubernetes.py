@@ -13,7 +13,6 @@ import asyncio
 import contextlib
 import datetime as dt
 import enum
-import random
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
@@ -25,6 +24,7 @@ from tidegate.model.observed import Observed
 from tidegate.model.status import Status
 from tidegate.names import ObjectKey
 from tidegate.reporting.base import Subject, Written
+from tidegate.reporting.jitter import jitter
 from tidegate.reporting.ledger import Attempt, Ledger
 from tidegate.reporting.pacing import Outage
 from tidegate.reporting.refusals import conflicts, is_gone, never, not_now
@@ -171,7 +171,7 @@ class KubernetesStatusWriter:
             return
         self._answered()
         fresh = _observed(answer, attempt.seen.version)
-        self._ledger.conflicted(attempt.key, fresh, time.monotonic(), jitter=_jitter())
+        self._ledger.conflicted(attempt.key, fresh, time.monotonic(), jitter=jitter())
 
     def _handle(self, attempt: Attempt, error: KubeError) -> None:
         """Decide when an object that could not be written or read has its next turn."""
@@ -179,7 +179,7 @@ class KubernetesStatusWriter:
         if not_now(error):
             if not self._outage.on:
                 self._log.warning("statuses wait for the API server", error=str(error))
-            self._outage.failed(now, jitter=_jitter(), at_least=error.retry_after or 0.0)
+            self._outage.failed(now, jitter=jitter(), at_least=error.retry_after or 0.0)
             self._ledger.again(attempt.key, now)
             return
         self._answered()
@@ -188,7 +188,7 @@ class KubernetesStatusWriter:
         elif never(error):
             self._ledger.refused(attempt.key)
             self._log.error("status refused by the API server", object=str(attempt.key), error=str(error))
-        elif self._ledger.failed(attempt.key, now, jitter=_jitter()) == 1:
+        elif self._ledger.failed(attempt.key, now, jitter=jitter()) == 1:
             self._log.warning("status not written, trying again", object=str(attempt.key), error=str(error))
 
     def _answered(self) -> None:
@@ -219,7 +219,3 @@ def _observed(answer: Mapping[str, Any], version: str) -> Observed:
         generation=metadata.get("generation", 0),
         status=answer.get("status") or {},
     )
-
-
-def _jitter() -> float:
-    return random.random()  # noqa: S311 - spreads load

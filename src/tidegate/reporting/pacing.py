@@ -25,6 +25,10 @@ class Allowance:
         """From when on the next action is permitted."""
         return max(self._used_until - (self._burst - 1) * self._refill, self._last + self._gap)
 
+    def rested(self, now: float) -> bool:
+        """Whether all of it is there again, as if it had never been used."""
+        return self._used_until <= now
+
     def use(self, now: float) -> None:
         """One action is done."""
         self._used_until = max(self._used_until, now) + self._refill

@@ -39,6 +39,8 @@ def test_what_is_not_used_comes_back() -> None:
     one = allowance()
     uses(one, 100.0, 3)
     assert uses(one, 104.0, 3) == [0.0, 0.1, 2.0]
+    assert not one.rested(106.0)
+    assert one.rested(1000.0)
     assert uses(one, 1000.0, 4) == [0.0, 0.1, 0.2, 2.0]
 
 
