@@ -63,6 +63,10 @@ PLANTED = {
         ("tidegate.fleet.objects", "random"),
         ("tidegate.fleet.steps", "asyncio"),
         ("tidegate.fleet.trust", "time"),
+        ("tidegate.reporting.happenings", "logging"),
+        ("tidegate.reporting.journal", "asyncio"),
+        ("tidegate.reporting.ledger", "time"),
+        ("tidegate.reporting.pacing", "random"),
         ("tidegate.reporting.patching", "time"),
     ],
 }

@@ -11,7 +11,7 @@ from tidegate.model.observed import Observed
 from tidegate.model.status import Status
 from tidegate.names import ObjectKey
 
-__all__ = ["Observed", "StatusWriter", "Subject", "Written"]
+__all__ = ["Observed", "StatusClient", "StatusWriter", "Subject", "Written"]
 
 
 class Subject(msgspec.Struct, frozen=True):
@@ -43,4 +43,16 @@ class StatusWriter(Protocol):
 
     def publish(self, statuses: Mapping[ObjectKey, Status | None]) -> None:
         """Take statuses that are new; None: what was written of ours is to be withdrawn."""
+        ...
+
+
+class StatusClient(Protocol):
+    """What is asked of an API server by who writes statuses; ``kube.client.KubeClient`` does it. Raises KubeError."""
+
+    async def get(self, path: str) -> dict[str, Any]:
+        """The object at a path."""
+        ...
+
+    async def merge_patch(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """JSON merge patch (RFC 7396); the object that it led to."""
         ...

@@ -15,7 +15,7 @@ import datetime as dt
 import enum
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from tidegate.errors import KubeError
 from tidegate.kube.resources import ApiResource
@@ -23,7 +23,7 @@ from tidegate.model.kinds import Kind
 from tidegate.model.observed import Observed
 from tidegate.model.status import Status
 from tidegate.names import ObjectKey
-from tidegate.reporting.base import Subject, Written
+from tidegate.reporting.base import StatusClient, Subject, Written
 from tidegate.reporting.jitter import jitter
 from tidegate.reporting.ledger import Attempt, Ledger
 from tidegate.reporting.pacing import Outage
@@ -41,18 +41,6 @@ class WriteOutcome(enum.StrEnum):
     UNCHANGED = "unchanged"
     CONFLICT = "conflict"
     FAILED = "failed"
-
-
-class StatusClient(Protocol):
-    """What is asked of an API server here; ``kube.client.KubeClient`` does it. Raises KubeError."""
-
-    async def get(self, path: str) -> dict[str, Any]:
-        """The object at a path."""
-        ...
-
-    async def merge_patch(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        """JSON merge patch (RFC 7396); the object that it led to."""
-        ...
 
 
 def _ignore(*_: object) -> None:
