@@ -51,6 +51,8 @@ CLUSTER_RULES: Final = (
         resources=("gatewayclasses/status", "gateways/status", "tcproutes/status"),
         verbs=("patch",),
     ),
+    # The keeper of the finalizer on classes that are in use.
+    Rule(groups=(GATEWAY_GROUP,), resources=("gatewayclasses",), verbs=("patch",)),
     # The recorder of events.
     Rule(groups=("events.k8s.io",), resources=("events",), verbs=("create", "patch")),
     # The fleet: the objects of every Gateway's data plane. Services are read by the source too, as backends.
