@@ -24,6 +24,7 @@ from tidegate.admin.observe import Observer
 from tidegate.admin.server import Providers, serve
 from tidegate.admin.view import Instance, State
 from tidegate.app.announcing import announce
+from tidegate.app.tasks import first_error
 from tidegate.controller.foresight import settle
 from tidegate.controller.picture import picture
 from tidegate.controller.reconciler import Reconciler
@@ -237,7 +238,7 @@ class _Running:
                 for part in parts:
                     part.cancel()
         except* TidegateError as group:
-            raise _first(group) from group
+            raise first_error(group) from group
 
     async def _follow_reread(self, reread: asyncio.Event) -> None:
         while True:
@@ -304,14 +305,6 @@ def _require_writable(access_log: AccessLog) -> None:
     except OSError as error:
         why = error.strerror or str(error)
         raise SettingsError(f"--access-log {access_log.path}: cannot be written: {why}; choose another path") from error
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The first plain exception of a group."""
-    found: BaseException = group
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    return found
 
 
 def _access_log(wanted: AccessLog, directory: InstanceDirectory) -> AccessLogOptions | None:

@@ -85,6 +85,13 @@ class Metrics:
         self._errors = self._counter(
             "tidegate_internal_errors", "Errors that are bugs of tidegate; the log has the details."
         )
+        self._statuses = Counter(
+            "tidegate_status_writes",
+            "Objects of a cluster whose status was looked after, by what became of it.",
+            ("kind", "outcome"),
+            registry=self._registry,
+        )
+        self._leader: Gauge | None = None
         self._live = Histogram(
             "tidegate_change_live_seconds",
             "Time from taking a change in until the data plane serves it.",
@@ -103,6 +110,17 @@ class Metrics:
     def envoy_restarted(self) -> None:
         """Envoy ended by itself and was started again."""
         self._restarts.inc()
+
+    def status_attended(self, kind: str, outcome: str) -> None:
+        """The status of an object in a cluster was written, or found as it should be, or could not be written."""
+        self._statuses.labels(kind, outcome).inc()
+
+    def leads(self, *, leads: bool) -> None:
+        """Whether this replica leads; where there are no replicas nobody says."""
+        if self._leader is None:
+            text = "1 while this replica of the controller is the one that writes."
+            self._leader = Gauge("tidegate_leader", text, registry=self._registry)
+        self._leader.set(int(leads))
 
     def internal_error(self) -> None:
         """A bug showed itself and was contained."""
