@@ -13,7 +13,7 @@ from hypothesis import settings
 from support.instances import Instances
 from support.ports import Ports
 
-pytest_plugins = ["support.cluster_fixtures"]
+pytest_plugins = ["support.cluster_fixtures", "support.controller_fixtures"]
 
 INSTANCES = pytest.StashKey[Instances]()
 WANTED_FILES = 16_384

@@ -1,28 +1,281 @@
 """The composition root of a controller in a cluster: puts every part together.
 
-Every replica watches, decides and serves its proxies; the one that holds the Lease also writes: statuses, Events, the
-data planes' objects, the certificate authority. Comes in: settings. Goes out: a running replica::
+Every replica watches, decides and serves the proxies that come to it; the one that holds the Lease also writes (see
+`leadership`). Comes in: settings. Goes out: a running replica::
 
     API server ──KubernetesSource──▶ reconciler ──plan──▶ EnvoyFleet ◀──mTLS── proxies, other replicas
-                                       │     └─infrastructure─▶ Fleet ──▶ API server      (leader)
-                                       └─statuses─▶ KubernetesStatusWriter ──▶ API server (leader)
+                                       │  └─infrastructure─▶ Fleet ──▶ API server                  (leader)
+                                       └─statuses─▶ KubernetesStatusWriter ──▶ API server          (leader)
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime as dt
 import gc
+import os
 from collections.abc import AsyncIterator, Mapping
+from functools import partial
 
 from tidegate._version import __version__
+from tidegate.admin.figures import figures_of
 from tidegate.admin.server import Providers, serve
+from tidegate.admin.view import Instance, State
 from tidegate.app.announcing import announce
+from tidegate.app.leadership import Leadership, Part
+from tidegate.app.tasks import first_error
+from tidegate.controller.board import OUTCOME_PATIENCE_S
+from tidegate.controller.picture import picture
 from tidegate.controller.reconciler import Reconciler
+from tidegate.core.compile import SOCKETS
 from tidegate.core.config import CoreConfig
 from tidegate.core.decision import Decision, DecisionChange
+from tidegate.core.tables import OUTCOMES
+from tidegate.dataplanes.envoy import pod
+from tidegate.dataplanes.envoy.credentials import ServerCredentials
 from tidegate.dataplanes.envoy.features import FEATURES
+from tidegate.dataplanes.envoy.fleet import EnvoyFleet
 from tidegate.errors import TidegateError
+from tidegate.fleet.applier import Fleet, FleetOptions
+from tidegate.fleet.authority import Authority
+from tidegate.kube.client import KubeClient
+from tidegate.kube.config import connected
+from tidegate.kube.lease import Election, Following, Leading, Member, Standing, Terms
+from tidegate.model.kinds import kind_of
+from tidegate.model.status import Status
+from tidegate.names import ObjectKey
+from tidegate.plan.infrastructure import Infrastructure, KeptInfrastructure, ProxyContainer
+from tidegate.plan.outcome import Pending
+from tidegate.reporting.base import Subject
+from tidegate.reporting.events import EventRecorder
+from tidegate.reporting.finalizers import ClassFinalizers
+from tidegate.reporting.happenings import Tone
+from tidegate.reporting.kubernetes import KubernetesStatusWriter
 from tidegate.settings import ControllerSettings
+from tidegate.sources.kubernetes import KubernetesSource
 from tidegate.telemetry.logs import logger
 from tidegate.telemetry.metrics import Metrics
+
+RECONNECT_GRACE_S = 12.0
+"""How long a new leader leaves statuses alone, at most: proxies have lost their replica by then and found another."""
+
+_LOOK_S = 0.1
+
+
+async def run(settings: ControllerSettings, *, stop: asyncio.Event) -> None:
+    """Serve the cluster until ``stop`` is set.
+
+    Raises SettingsError, KubeError and DataPlaneError when it cannot start.
+    """
+    # As in a standalone instance: many small values are kept for good.
+    gc.set_threshold(50_000, 20, 100)
+    async with connected(kubeconfig=settings.kubeconfig, context=settings.context) as client:
+        await _Replica(settings, client).serve(stop)
+
+
+class _Replica:
+    """One replica between start and stop."""
+
+    def __init__(self, settings: ControllerSettings, client: KubeClient) -> None:
+        self._settings = settings
+        self._log = logger("controller")
+        self._started_at = dt.datetime.now(dt.UTC)
+        self._serving = False
+        self._loaded = asyncio.Event()
+        self._ready: set[str] = set()
+        self._server_name = settings.control_plane.rpartition(":")[0].removeprefix("[").removesuffix("]")
+        self._metrics = Metrics(version=__version__, data_plane=FEATURES.name)
+        self._authority = Authority(client, namespace=settings.namespace, server_names=(self._server_name,))
+        self._plane = EnvoyFleet(
+            address=settings.xds_address, server_name=self._server_name, credentials=self._credentials
+        )
+        self._events = EventRecorder(client, controller_name=settings.controller_name, instance=settings.replica)
+        self._writer = KubernetesStatusWriter(
+            client,
+            controller_name=settings.controller_name,
+            counted=lambda kind, outcome: self._metrics.status_attended(kind.kind, outcome.value),
+            written=self._events.wrote,
+        )
+        self._finalizers = ClassFinalizers(client)
+        self._classes: dict[str, bool] = {}
+        self._fleet = Fleet(
+            client,
+            self._authority,
+            FleetOptions(container=self._container, image=settings.image, controller=settings.controller_name),
+            troubled=self._troubled,
+        )
+        self._reconciler = Reconciler(
+            decision=Decision(
+                CoreConfig(
+                    features=FEATURES,
+                    controller_name=settings.controller_name,
+                    adopt_missing_classes=False,
+                    scope_per_gateway=True,
+                )
+            ),
+            source=KubernetesSource(client, observed=self._writer.observe),
+            plane=self._plane,
+            metrics=self._metrics,
+            decided=self._decided,
+            published=self._published,
+        )
+        self._leadership = Leadership(
+            {
+                "authority": self._authority.lead,
+                "fleet": partial(self._once_loaded, self._fleet.run),
+                "statuses": partial(self._once_reported, self._writer.run),
+                "events": partial(self._once_reported, self._events.run),
+                "finalizers": partial(self._once_loaded, self._finalizers.run),
+            }
+        )
+        self._election = Election(
+            client,
+            namespace=settings.namespace,
+            name=settings.lease.name,
+            member=Member(settings.replica, settings.address),
+            terms=Terms(
+                lease=int(settings.lease.duration),
+                renew_within=settings.lease.renew_deadline,
+                retry=settings.lease.retry,
+            ),
+        )
+
+    async def serve(self, stop: asyncio.Event) -> None:
+        """Until ``stop`` is set: stop writing, release the Lease, leave the data planes serving."""
+        providers = Providers(state=self._state, ready=self._is_ready, metrics=self._render)
+        async with serve(self._settings.admin, providers, exposed=True) as bound:
+            self._log.info("started", replica=self._settings.replica, admin=str(bound))
+            try:
+                async with self._taking_part(), asyncio.TaskGroup() as tasks:
+                    parts = {
+                        "authority": self._authority.follow(),
+                        "reconciler": self._reconciler.run(),
+                        "proxies": self._serve_proxies(),
+                        "completeness": self._tell_completeness(),
+                        "leadership": self._leadership.run(),
+                    }
+                    running = [tasks.create_task(part, name=name) for name, part in parts.items()]
+                    await stop.wait()
+                    self._log.info("stopping")
+                    for part in running:
+                        part.cancel()
+            except* TidegateError as group:
+                raise first_error(group) from group
+
+    @contextlib.asynccontextmanager
+    async def _taking_part(self) -> AsyncIterator[None]:
+        """Around everything that a leader does, because the Lease may be released only after that has ended."""
+        async with asyncio.TaskGroup() as tasks:
+            election = tasks.create_task(self._election.run(self._stand), name="election")
+            try:
+                yield
+            finally:
+                election.cancel()
+
+    async def _serve_proxies(self) -> None:
+        """Once there is an authority: the first leader makes it."""
+        await self._authority.known()
+        await self._plane.start()
+        self._serving = True
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await self._plane.close(drain=None)
+
+    async def _tell_completeness(self) -> None:
+        """Tell the writer once every status has been published, the last ones when their patience is over."""
+        await self._loaded.wait()
+        await asyncio.sleep(2 * OUTCOME_PATIENCE_S)
+        self._writer.complete()
+
+    async def _once_loaded(self, part: Part) -> None:
+        await self._loaded.wait()
+        await part()
+
+    async def _once_reported(self, part: Part) -> None:
+        """After a change of leaders, statuses stay as they are until proxies had time to say what they serve."""
+        await self._loaded.wait()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(RECONNECT_GRACE_S):
+                while not self._reported():  # noqa: ASYNC110 - many things become so by little and little
+                    await asyncio.sleep(_LOOK_S)
+        await part()
+
+    def _reported(self) -> bool:
+        """Whether every proxy that gets traffic is connected, somewhere, and has said what it serves."""
+        if not self._plane.covers():
+            return False
+        graph = self._reconciler.decision.graph
+        outcomes = (graph.get(OUTCOMES, key) for key, _ in graph.items(SOCKETS) if key.scope in self._ready)
+        return not any(isinstance(outcome, Pending) for outcome in outcomes)
+
+    def _stand(self, standing: Standing) -> None:
+        match standing:
+            case Leading():
+                self._plane.lead()
+            case Following(leader=leader):
+                self._plane.follow(leader.address if leader is not None else None)
+        self._metrics.leads(leads=isinstance(standing, Leading))
+        self._leadership.stand(leads=isinstance(standing, Leading))
+
+    def _decided(self, change: DecisionChange) -> None:
+        """Hand on what is not for the data plane as every plane has it."""
+        self._plane.set_infrastructure(
+            {key: value for key, value in change.infrastructure.items() if not isinstance(value, KeptInfrastructure)}
+        )
+        self._fleet.set(change.infrastructure)
+        for scope, addresses in change.ready.items():
+            self._ready.discard(scope)
+            self._ready.update({scope} if addresses else ())
+            self._plane.set_ready(scope, addresses)
+        for gateway_class, in_use in change.classes_in_use.items():
+            self._classes.pop(gateway_class.name, None)
+            self._classes.update({} if in_use is None else {gateway_class.name: in_use})
+        if change.classes_in_use:
+            self._finalizers.set(self._classes)
+        self._loaded.set()
+
+    def _published(self, statuses: Mapping[ObjectKey, Status | None]) -> None:
+        announce(self._log, statuses)
+        self._writer.publish(statuses)
+
+    def _troubled(self, gateway: ObjectKey, message: str | None) -> None:
+        """Something keeps a Gateway's own objects from being what they should be, or does not any more."""
+        resource = self._reconciler.decision.resource(gateway)
+        if message is None or resource is None:
+            self._log.info("data plane is provided for again", gateway=gateway.path)
+            return
+        self._log.warning("data plane cannot be provided for", gateway=gateway.path, problem=message)
+        subject = Subject(key=gateway, version=kind_of(resource).versions[0], uid=resource.metadata.uid)
+        self._events.tell(
+            subject, tone=Tone.WARNING, reason="InfrastructureFailed", note=message, action="ProvideDataPlane"
+        )
+
+    def _container(self, infrastructure: Infrastructure) -> ProxyContainer:
+        return pod.container(infrastructure, control_plane=self._settings.control_plane, server_name=self._server_name)
+
+    def _credentials(self) -> ServerCredentials:
+        held = self._authority.credentials()
+        return ServerCredentials(certificate=held.pair.certificate, key=held.pair.key.pem, authorities=held.authorities)
+
+    def _is_ready(self) -> bool:
+        """Whether proxies that come here get what they should have."""
+        return self._serving and self._loaded.is_set()
+
+    def _state(self) -> State:
+        reconciler = self._reconciler
+        instance = Instance(
+            name=self._settings.replica,
+            version=__version__,
+            pid=os.getpid(),
+            started_at=self._started_at,
+            data_plane=FEATURES.name,
+            ready=self._is_ready(),
+        )
+        return picture(
+            reconciler.decision, reconciler.board.statuses, reconciler.diagnostics, (), instance, objects=False
+        )
+
+    async def _render(self) -> bytes:
+        return self._metrics.render(figures_of(self._state(), ()))
