@@ -210,6 +210,6 @@ _COLUMNS: dict[str, list[Column]] = {
         Column("SERVICE", _service_of, wide=True),
     ],
     "referencegrants": [Column("FROM", _grant_side("from")), Column("TO", _grant_side("to"))],
-    "namespaces": [Column("STATUS", lambda _: "Active")],
+    "namespaces": [Column("STATUS", lambda item: str(item.get("status", {}).get("phase", "Active")))],
 }
 """The columns between name and age, by plural."""

@@ -77,6 +77,14 @@ def test_other_kinds_show_what_matters_about_them(objects: Any) -> None:
     assert shown(objects, "gc", wide=True)[1][1:3] == ["tidegate.dev/gateway-controller", "True"]
 
 
+def test_namespace_that_ends_is_shown_as_such() -> None:
+    """In a cluster a Namespace has a phase; without one it is there, and so active."""
+    there = {"apiVersion": "v1", "kind": "Namespace"}
+    ending = {**there, "metadata": {"name": "b"}, "status": {"phase": "Terminating"}}
+    rows = shown([{**there, "metadata": {"name": "a"}}, ending], "ns")
+    assert [row[1] for row in rows] == ["STATUS", "Active", "Terminating"]
+
+
 def test_cluster_scoped_kinds_have_no_namespace(objects: Any) -> None:
     """With all namespaces, a class still begins with its name."""
     assert shown(objects, "gc", namespaces=True)[0][0] == "NAME"
