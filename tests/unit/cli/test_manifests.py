@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import typer
 import yaml
 from typer.testing import CliRunner
 
+from tidegate.cli.controller import controller
 from tidegate.cli.main import app
 from tidegate.cli.manifests import document_text
 from tidegate.errors import SettingsError
@@ -47,6 +49,16 @@ def test_class_can_be_left_out() -> None:
     assert "GatewayClass" not in {item["kind"] for item in printed("--no-gateway-class")}
     with pytest.raises(SettingsError, match="exclude each other"):
         app(["manifests", "--no-gateway-class", "--gateway-class", "x"], standalone_mode=False)
+
+
+def test_controller_takes_what_its_pods_say() -> None:
+    """Each argument of the container is a flag of the command that it runs."""
+    (container,) = of_kind(printed(), "Deployment")["spec"]["template"]["spec"]["containers"]
+    name, *arguments = container["args"]
+    command = typer.Typer()
+    command.command(name)(controller)
+    flags = {flag for parameter in typer.main.get_command(command).params for flag in parameter.opts}
+    assert {argument.partition("=")[0] for argument in arguments} <= flags
 
 
 def test_every_document_is_below_its_comment() -> None:
