@@ -11,7 +11,7 @@ import pytest
 
 from support.cluster import Cluster
 from support.cluster_api import ApiError
-from support.cluster_fleets import TestFleet, fleet_in
+from support.cluster_fleets import FleetBench, fleet_in
 from support.infrastructures import CONTAINER, CONTROLLER, CREDENTIALS, IMAGE
 from support.waiting import eventually
 from tidegate.fleet.kinds import GENERATED, SECRET
@@ -28,7 +28,7 @@ Act = Callable[["Chaos"], Coroutine[Any, Any, None]]
 class Chaos:
     """Gateways come, go and change; somebody alters and deletes objects. All of it by one seed."""
 
-    def __init__(self, fleet: TestFleet, seed: int) -> None:
+    def __init__(self, fleet: FleetBench, seed: int) -> None:
         self.fleet = fleet
         self.dice = random.Random(seed)
         self.wanted: dict[str, Infrastructure] = {}
@@ -74,7 +74,7 @@ class Chaos:
 ACTS: tuple[Act, ...] = (Chaos.change, Chaos.change, Chaos.leave, Chaos.alter, Chaos.alter, Chaos.strip, Chaos.delete)
 
 
-async def wrong(fleet: TestFleet, wanted: dict[str, Infrastructure]) -> list[str]:
+async def wrong(fleet: FleetBench, wanted: dict[str, Infrastructure]) -> list[str]:
     """What is there and should not be, and what is not there as it should be."""
     expected = {
         manifest.key: manifest

@@ -12,7 +12,7 @@ from support.infrastructures import CONTAINER, IMAGE, gateway_key, infrastructur
 from support.manifests import Manifest
 from support.running import running
 from support.waiting import eventually, steadily
-from tidegate.fleet.applier import Fleet, FleetOptions
+from tidegate.fleet.applier import Fleet, ObjectOptions
 from tidegate.fleet.authority import Authority
 from tidegate.fleet.kinds import GENERATED
 from tidegate.fleet.pki import facts
@@ -52,10 +52,8 @@ class Recorded(KubeClient):
         return await super().delete(path, uid=uid, propagation=propagation)
 
 
-class TestFleet:
+class FleetBench:
     """Replicas of a controller that keep data planes, of which one at most leads."""
-
-    __test__ = False
 
     def __init__(self, cluster: Cluster, client: KubeClient, lifetimes: Lifetimes) -> None:
         self.cluster = cluster
@@ -139,7 +137,7 @@ class TestFleet:
         await steadily(requests, lambda seen: not seen, what="nothing is changed", during=during)
 
     def _replica(self) -> Fleet:
-        options = FleetOptions(container=lambda _: CONTAINER, image=IMAGE, controller=CONTROLLER_NAME)
+        options = ObjectOptions(container=lambda _: CONTAINER, image=IMAGE, controller=CONTROLLER_NAME)
         return Fleet(self.client, self.authority, options, troubled=self._troubled)
 
     def _troubled(self, gateway: ObjectKey, message: str | None) -> None:
@@ -152,14 +150,14 @@ class TestFleet:
 @contextlib.asynccontextmanager
 async def fleet_in(
     cluster: Cluster, *, lifetimes: Lifetimes = LIFETIMES, without: str = ""
-) -> AsyncIterator[TestFleet]:
+) -> AsyncIterator[FleetBench]:
     """A fleet as the controller's service account; ``without`` names a resource that it may not touch after all."""
     for document in documents(Options(namespace=cluster.namespace)):
         if document.manifest["kind"] in RIGHTS:
             await cluster.api.apply(_narrowed(dict(document.manifest), without))
     account = f"system:serviceaccount:{cluster.namespace}:{NAME}"
     async with connected(kubeconfig=cluster.kubeconfig, impersonate=account) as client:
-        yield TestFleet(cluster, client, lifetimes)
+        yield FleetBench(cluster, client, lifetimes)
 
 
 def changed(before: dict[str, Manifest], after: dict[str, Manifest]) -> set[str]:

@@ -43,8 +43,11 @@ LOOKS_AT_A_TIME: Final = 8
 _log = logger("fleet")
 
 
-class FleetOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """``container`` says what Pods run; ``image`` is the controller's own; ``controller`` is the controller's name."""
+class ObjectOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What objects need beside what is wanted.
+
+    ``container`` says what Pods run, ``image`` is the controller's own, ``controller`` is the controller's name.
+    """
 
     container: Callable[[Infrastructure], ProxyContainer]
     image: str
@@ -59,7 +62,7 @@ class Fleet:
     """
 
     def __init__(
-        self, client: KubeClient, authority: Authority, options: FleetOptions, *, troubled: Troubled = lambda *_: None
+        self, client: KubeClient, authority: Authority, options: ObjectOptions, *, troubled: Troubled = lambda *_: None
     ) -> None:
         self._client = client
         self._authority = authority

@@ -21,6 +21,7 @@ from tidegate.errors import KubeError
 from tidegate.fleet import pki, trust
 from tidegate.fleet.credentials import Credentials, Subject, credentials
 from tidegate.fleet.kinds import SECRET
+from tidegate.fleet.metadata import MANAGED_BY, MANAGER, NAME
 from tidegate.fleet.pki import KeyPair
 from tidegate.fleet.secretdata import decoded, encoded
 from tidegate.fleet.trust import LIFETIMES, Lifetimes, Trust
@@ -149,7 +150,7 @@ class Authority:
         about = {
             "name": AUTHORITY_SECRET,
             "namespace": self._namespace,
-            "labels": {"app.kubernetes.io/name": "tidegate", "app.kubernetes.io/component": "authority"},
+            "labels": {NAME: "tidegate", "app.kubernetes.io/component": "authority", MANAGED_BY: MANAGER},
         }
         return {"apiVersion": "v1", "kind": "Secret", "metadata": about, "type": "Opaque"}
 

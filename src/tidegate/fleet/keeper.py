@@ -46,8 +46,9 @@ LONGEST_PAUSE_S: Final = 3600.0
 
 _SHORTEST_PAUSE_S: Final = 1.0
 
-# What passes by itself, or is about a Gateway that is going: nobody has to do something about it.
-_PASSING: Final = frozenset({None, 404, 409, 429, 503, 504})
+_PASSING: Final = frozenset({None, 404, 409, 429, 502, 503, 504})
+# The API says so in words only, beside a status that also stands for a missing right.
+_NAMESPACE_ENDS: Final = "because it is being terminated"
 
 Manifests = Callable[[Infrastructure, Credentials], Sequence[Manifest]]
 """All objects of a Gateway's data plane."""
@@ -130,7 +131,7 @@ class Keeper:
                     self._later(step)
         except KubeError as error:
             _log.debug("object neither applied nor removed", object=str(step.key), reason=str(error))
-            obstacle = None if error.status in _PASSING else str(error)
+            obstacle = None if _passes(error) else str(error)
             self._later(step, at_least=error.retry_after)
         if wanted is not None:
             self._troubles.put(wanted.gateway, step.key, obstacle)
@@ -207,6 +208,11 @@ class Keeper:
             self._applied.pop(key, None)
             if key not in self._inventory.at(place):
                 self._patience.forget(key)
+
+
+def _passes(error: KubeError) -> bool:
+    """Whether it passes by itself, or is about a Gateway that is going: nobody has to do something about it."""
+    return error.status in _PASSING or _NAMESPACE_ENDS in str(error)
 
 
 def _path(key: ObjectKey) -> str:

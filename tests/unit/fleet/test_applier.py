@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from support.cluster import Cluster
-from support.cluster_fleets import TestFleet, changed, fleet_in, identity_in
+from support.cluster_fleets import FleetBench, changed, fleet_in, identity_in
 from support.running import running
 from support.waiting import eventually
 from tidegate.fleet.trust import Lifetimes
@@ -20,12 +20,12 @@ MANAGED_BY = "app.kubernetes.io/managed-by"
 
 
 @pytest.fixture
-async def fleet(cluster: Cluster) -> AsyncIterator[TestFleet]:
+async def fleet(cluster: Cluster) -> AsyncIterator[FleetBench]:
     async with fleet_in(cluster) as one:
         yield one
 
 
-async def test_nothing_is_left_of_a_gateway(fleet: TestFleet) -> None:
+async def test_nothing_is_left_of_a_gateway(fleet: FleetBench) -> None:
     """All objects go with their Gateway; those of others stay."""
     public, internal = await fleet.gateway(), await fleet.gateway("internal")
     fleet.want(public, internal)
@@ -38,7 +38,7 @@ async def test_nothing_is_left_of_a_gateway(fleet: TestFleet) -> None:
         assert not changed(before, await fleet.objects("internal-tidegate"))
 
 
-async def test_gateway_of_another_class_is_renamed(fleet: TestFleet) -> None:
+async def test_gateway_of_another_class_is_renamed(fleet: FleetBench) -> None:
     """The objects have the name of Gateway and class: under the old name nothing is left."""
     fleet.want(await fleet.gateway())
     async with fleet.leading():
@@ -48,7 +48,7 @@ async def test_gateway_of_another_class_is_renamed(fleet: TestFleet) -> None:
         await fleet.settled(count=0)
 
 
-async def test_leftovers_of_the_time_without_leader_are_removed(fleet: TestFleet) -> None:
+async def test_leftovers_of_the_time_without_leader_are_removed(fleet: FleetBench) -> None:
     """A Gateway that went while nobody led is noticed by the next leader."""
     fleet.want(await fleet.gateway())
     async with fleet.leading():
@@ -58,7 +58,7 @@ async def test_leftovers_of_the_time_without_leader_are_removed(fleet: TestFleet
         await fleet.settled(count=0)
 
 
-async def test_nothing_is_removed_before_it_is_known_what_is_wanted(fleet: TestFleet, cluster: Cluster) -> None:
+async def test_nothing_is_removed_before_it_is_known_what_is_wanted(fleet: FleetBench, cluster: Cluster) -> None:
     """A leader that has not decided yet takes nothing for left over."""
     fleet.want(await fleet.gateway())
     async with fleet.leading():
@@ -69,7 +69,7 @@ async def test_nothing_is_removed_before_it_is_known_what_is_wanted(fleet: TestF
         assert len(await fleet.objects()) == 5
 
 
-async def test_new_leader_changes_nothing(fleet: TestFleet) -> None:
+async def test_new_leader_changes_nothing(fleet: FleetBench) -> None:
     """Where all is as it should be, a new leader asks for nothing."""
     fleet.want(await fleet.gateway(parameters={"replicas": 2}, addresses=("192.0.2.7",)))
     async with fleet.leading():
@@ -135,7 +135,7 @@ async def test_certificates_are_renewed_and_no_pod_is_replaced(cluster: Cluster)
             assert identity_in((await fleet.objects("internal-tidegate"))["Secret"]) == proxy_identity(internal.scope)
 
 
-async def test_new_authority_reaches_every_proxy(fleet: TestFleet) -> None:
+async def test_new_authority_reaches_every_proxy(fleet: FleetBench) -> None:
     """Whom to trust is in each Secret as soon as it is known."""
     fleet.want(await fleet.gateway(), await fleet.gateway("internal"))
     async with fleet.leading():
@@ -150,7 +150,7 @@ async def test_new_authority_reaches_every_proxy(fleet: TestFleet) -> None:
         assert changed(before, await fleet.objects()) == {"Secret"}
 
 
-async def test_new_leader_keeps_certificates(fleet: TestFleet) -> None:
+async def test_new_leader_keeps_certificates(fleet: FleetBench) -> None:
     """A change of leader is no reason for a new certificate."""
     fleet.want(await fleet.gateway())
     async with fleet.leading():

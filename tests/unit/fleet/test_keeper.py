@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
 
 from support.cluster import Cluster
-from support.cluster_fleets import TestFleet, changed, fleet_in, identity_in
+from support.cluster_fleets import FleetBench, changed, fleet_in, identity_in
 from support.infrastructures import gateway_key
 from support.manifests import Manifest
 from support.waiting import eventually
@@ -20,12 +21,12 @@ MANAGED_BY = "app.kubernetes.io/managed-by"
 
 
 @pytest.fixture
-async def fleet(cluster: Cluster) -> AsyncIterator[TestFleet]:
+async def fleet(cluster: Cluster) -> AsyncIterator[FleetBench]:
     async with fleet_in(cluster) as one:
         yield one
 
 
-async def test_gateway_gets_its_data_plane(fleet: TestFleet) -> None:
+async def test_gateway_gets_its_data_plane(fleet: FleetBench) -> None:
     """All objects are made, belong to the Gateway, and are then left alone."""
     wanted = await fleet.gateway(parameters={"replicas": 2}, labels={"team": "payments"})
     fleet.want(wanted)
@@ -47,7 +48,7 @@ async def test_gateway_gets_its_data_plane(fleet: TestFleet) -> None:
     assert not fleet.troubles
 
 
-async def test_new_listener_changes_the_service_and_nothing_else(fleet: TestFleet) -> None:
+async def test_new_listener_changes_the_service_and_nothing_else(fleet: FleetBench) -> None:
     """A port comes and goes; Pods and all other objects stay as they are."""
     fleet.want(await fleet.gateway())
     async with fleet.leading():
@@ -61,7 +62,7 @@ async def test_new_listener_changes_the_service_and_nothing_else(fleet: TestFlee
         assert changed(before, await fleet.objects()) == {"Service"}
 
 
-async def test_propagated_labels_come_and_go(fleet: TestFleet) -> None:
+async def test_propagated_labels_come_and_go(fleet: FleetBench) -> None:
     """What ``spec.infrastructure`` no longer says is withdrawn, from every object and from the Pods."""
     fleet.want(await fleet.gateway(labels={"team": "a", "tier": "x"}, annotations={"example.com/note": "x"}))
     async with fleet.leading():
@@ -77,7 +78,7 @@ async def test_propagated_labels_come_and_go(fleet: TestFleet) -> None:
         assert "example.com/note" not in pods["annotations"]
 
 
-async def test_budget_goes_with_the_second_replica(fleet: TestFleet) -> None:
+async def test_budget_goes_with_the_second_replica(fleet: FleetBench) -> None:
     """An object that is not wanted any more is deleted, the others stay."""
     fleet.want(await fleet.gateway(parameters={"replicas": 2}))
     async with fleet.leading():
@@ -95,7 +96,7 @@ async def test_budget_goes_with_the_second_replica(fleet: TestFleet) -> None:
         )
 
 
-async def test_values_that_the_server_rewrites_are_no_difference(fleet: TestFleet) -> None:
+async def test_values_that_the_server_rewrites_are_no_difference(fleet: FleetBench) -> None:
     """A new leader asks once for what the API server writes in another way, and changes nothing by it."""
     resources = {"requests": {"cpu": "1000m", "memory": "1024Mi"}, "limits": {"cpu": 2}}
     fleet.want(await fleet.gateway(parameters={"resources": resources}))
@@ -111,36 +112,35 @@ async def test_values_that_the_server_rewrites_are_no_difference(fleet: TestFlee
     assert asked == [("apply", "deployments/public-tidegate")]
 
 
-@pytest.mark.parametrize(
-    ("kind", "change"),
-    [
-        ("Service", {"spec": {"selector": {"app.kubernetes.io/name": "somebody"}}}),
-        ("Service", {"metadata": {"labels": {"gateway.networking.k8s.io/gateway-name": "other"}}}),
-        ("Deployment", {"spec": {"replicas": 7}}),
-        ("Deployment", {"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 1}}}}),
-        ("Deployment", {"metadata": {"labels": {MANAGED_BY: "Helm"}}}),
-        ("Deployment", {"metadata": {"ownerReferences": []}}),
-        ("ConfigMap", {"data": {"bootstrap.json": "{}"}}),
-        ("Secret", {"data": {"tls.key": "bm9uc2Vuc2U="}}),
-        ("ServiceAccount", {"automountServiceAccountToken": True}),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "-".join(path(value)),
+ALTERATIONS = (
+    ("Service", {"spec": {"selector": {"app.kubernetes.io/name": "somebody"}}}),
+    ("Service", {"metadata": {"labels": {"gateway.networking.k8s.io/gateway-name": "other"}}}),
+    ("Deployment", {"spec": {"replicas": 7}}),
+    ("Deployment", {"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 1}}}}),
+    ("Deployment", {"metadata": {"labels": {MANAGED_BY: "Helm"}}}),
+    ("Deployment", {"metadata": {"ownerReferences": []}}),
+    ("ConfigMap", {"data": {"bootstrap.json": "{}"}}),
+    ("Secret", {"data": {"tls.key": "bm9uc2Vuc2U="}}),
+    ("ServiceAccount", {"automountServiceAccountToken": True}),
 )
-async def test_what_somebody_alters_is_put_back(fleet: TestFleet, kind: str, change: Manifest) -> None:
+
+
+async def test_what_somebody_alters_is_put_back(fleet: FleetBench) -> None:
     """An object that is ours says what we want of it, soon after somebody changed it."""
     fleet.want(await fleet.gateway())
     async with fleet.leading():
-        before = (await fleet.settled())[kind]
+        before = await fleet.settled()
         await fleet.quiet(0.2)
-        await fleet.api.patch(kind, "public-tidegate", change)
-        await fleet.until(kind, lambda one: essence(one) == essence(before), what="it is as it was")
+        for kind, change in ALTERATIONS:
+            await fleet.api.patch(kind, "public-tidegate", change)
+            is_back = functools.partial(same, before[kind])
+            await fleet.until(kind, is_back, what=f"{kind} is as it was before {change}")
         await fleet.quiet()
 
 
-def path(change: Manifest) -> list[str]:
-    """The names of the first field in each level of a change."""
-    first, inner = next(iter(change.items()))
-    return [first, *(path(inner) if isinstance(inner, dict) else [])]
+def same(one: Manifest, other: Manifest) -> bool:
+    """Whether two objects say the same."""
+    return essence(one) == essence(other)
 
 
 def essence(one: Manifest) -> Manifest:
@@ -151,20 +151,25 @@ def essence(one: Manifest) -> Manifest:
     return kept
 
 
-@pytest.mark.parametrize("kind", ["ServiceAccount", "ConfigMap", "Secret", "Deployment", "Service"])
-async def test_what_somebody_deletes_is_made_again(fleet: TestFleet, kind: str) -> None:
+async def test_what_somebody_deletes_is_made_again(fleet: FleetBench) -> None:
     """A deleted object comes back; a proxy's certificate with it, as it was."""
     fleet.want(await fleet.gateway())
     async with fleet.leading():
-        before = (await fleet.settled())[kind]
-        await fleet.api.delete(kind, "public-tidegate")
-        again = await fleet.until(
-            kind, lambda one: one["metadata"]["uid"] != before["metadata"]["uid"], what="it is there again"
-        )
-        assert again.get("data") == before.get("data")
+        before = await fleet.settled()
+        for kind in before:
+            await fleet.api.delete(kind, "public-tidegate")
+        for kind, old in before.items():
+            is_new = functools.partial(another, old)
+            again = await fleet.until(kind, is_new, what=f"{kind} is there again")
+            assert again.get("data") == old.get("data")
 
 
-async def test_what_others_add_is_kept(fleet: TestFleet) -> None:
+def another(old: Manifest, new: Manifest) -> bool:
+    """Whether an object was made anew."""
+    return bool(old["metadata"]["uid"] != new["metadata"]["uid"])
+
+
+async def test_what_others_add_is_kept(fleet: FleetBench) -> None:
     """Fields that are not ours stay, through changes of ours."""
     fleet.want(await fleet.gateway())
     async with fleet.leading():
@@ -183,7 +188,7 @@ async def test_what_others_add_is_kept(fleet: TestFleet) -> None:
     assert found["ServiceAccount"]["imagePullSecrets"] == [{"name": "registry"}]
 
 
-async def test_ports_of_others_stay_beside_ours(fleet: TestFleet) -> None:
+async def test_ports_of_others_stay_beside_ours(fleet: FleetBench) -> None:
     """Whoever replaces the Service's ports loses nothing of theirs, and ours are there again."""
     fleet.want(await fleet.gateway())
     async with fleet.leading():
@@ -197,7 +202,7 @@ async def test_ports_of_others_stay_beside_ours(fleet: TestFleet) -> None:
         await fleet.quiet()
 
 
-async def test_object_of_somebody_else_is_not_touched(fleet: TestFleet) -> None:
+async def test_object_of_somebody_else_is_not_touched(fleet: FleetBench) -> None:
     """The Gateway is told whose name is in the way; once the object is gone, ours takes its place."""
     foreign = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "public-tidegate"}, "data": {"a": "b"}}
     (before,) = await fleet.api.apply(foreign)
@@ -215,7 +220,7 @@ async def test_object_of_somebody_else_is_not_touched(fleet: TestFleet) -> None:
         await fleet.settled(count=0)
 
 
-async def test_foreign_object_outlives_the_gateway(fleet: TestFleet) -> None:
+async def test_foreign_object_outlives_the_gateway(fleet: FleetBench) -> None:
     """What looks like ours, but no Gateway controls it or another controller made it, is not ours to delete."""
     labels = {MANAGED_BY: "tidegate", "gateway.networking.k8s.io/gateway-name": "public"}
     mine = {"tidegate.dev/controller": "tidegate.dev/gateway-controller"}
@@ -242,7 +247,7 @@ async def test_foreign_object_outlives_the_gateway(fleet: TestFleet) -> None:
     assert about.keys() <= {one["metadata"]["name"] for one in await fleet.api.items("ConfigMap")}
 
 
-async def test_rival_is_not_fought_in_a_loop(fleet: TestFleet) -> None:
+async def test_rival_is_not_fought_in_a_loop(fleet: FleetBench) -> None:
     """Against somebody who always changes it back, an object is put back ever more rarely."""
     fleet.want(await fleet.gateway())
     async with fleet.leading():
@@ -263,7 +268,7 @@ async def test_rival_is_not_fought_in_a_loop(fleet: TestFleet) -> None:
         assert {one for _, one in fleet.client.requests} == {"deployments/public-tidegate"}
 
 
-async def test_of_two_gateways_with_one_name_the_first_keeps_it(fleet: TestFleet) -> None:
+async def test_of_two_gateways_with_one_name_the_first_keeps_it(fleet: FleetBench) -> None:
     """Should two Gateways come to the same name, the second is told, and has its turn when the first has gone."""
     first = await fleet.gateway("first", name="shared")
     second = await fleet.gateway("second", name="shared")
@@ -285,7 +290,7 @@ async def test_of_two_gateways_with_one_name_the_first_keeps_it(fleet: TestFleet
             )
 
 
-async def test_gateway_made_anew_takes_over(fleet: TestFleet) -> None:
+async def test_gateway_made_anew_takes_over(fleet: FleetBench) -> None:
     """A Gateway that is deleted and made again under its name has another uid; its objects follow."""
     fleet.want(await fleet.gateway())
     async with fleet.leading():
@@ -317,7 +322,7 @@ async def test_gateway_made_anew_takes_over(fleet: TestFleet) -> None:
     ids=["address", "class"],
 )
 async def test_service_that_cannot_change_is_made_anew(
-    fleet: TestFleet, before: Manifest, after: Manifest, field: str
+    fleet: FleetBench, before: Manifest, after: Manifest, field: str
 ) -> None:
     """Where the API server lets nobody change a field that the user changed, the Service is replaced."""
     fleet.want(await fleet.gateway(**before))
@@ -330,11 +335,10 @@ async def test_service_that_cannot_change_is_made_anew(
     assert not fleet.troubles
 
 
-@pytest.mark.parametrize("service_type", ["LoadBalancer", "NodePort", "ClusterIP"])
-async def test_service_changes_its_type(fleet: TestFleet, service_type: str) -> None:
+async def test_service_changes_its_type(fleet: FleetBench) -> None:
     """From any type to any other, without a new Service."""
     options = {"load_balancer_class": "example.com/a", "external_traffic_policy": "Local"}
-    fleet.want(await fleet.gateway(parameters={"service_type": service_type, **options}))
+    fleet.want(await fleet.gateway(parameters=options))
     async with fleet.leading():
         uid = (await fleet.settled())["Service"]["metadata"]["uid"]
         for other in ("ClusterIP", "LoadBalancer", "NodePort", "LoadBalancer", "ClusterIP", "NodePort"):
@@ -345,7 +349,7 @@ async def test_service_changes_its_type(fleet: TestFleet, service_type: str) -> 
             assert service["metadata"]["uid"] == uid
 
 
-async def test_what_the_api_server_refuses_is_told(fleet: TestFleet) -> None:
+async def test_what_the_api_server_refuses_is_told(fleet: FleetBench) -> None:
     """A user's mistake that only the API server sees reaches the Gateway; the other objects are made all the same."""
     fleet.want(await fleet.gateway(parameters={"resources": {"requests": {"cpu": "much"}}}))
     async with fleet.leading():
@@ -356,7 +360,40 @@ async def test_what_the_api_server_refuses_is_told(fleet: TestFleet) -> None:
         await fleet.settled()
 
 
-async def test_certificate_names_the_gateway(fleet: TestFleet) -> None:
+async def test_end_of_a_namespace_is_no_trouble(fleet: FleetBench) -> None:
+    """In a namespace that ends nothing can be made any more: nobody has to hear of that, and what goes, goes."""
+    fleet.want(await fleet.gateway())
+    async with fleet.leading():
+        await fleet.settled()
+        await fleet.api.delete("Namespace", fleet.cluster.namespace)
+        fleet.client.requests.clear()
+        await fleet.api.delete("ConfigMap", "public-tidegate")
+
+        async def tries() -> int:
+            return fleet.client.requests.count(("apply", "configmaps/public-tidegate"))
+
+        await eventually(tries, lambda count: count >= 2, what="it is tried")
+        assert not fleet.troubles
+        fleet.want()
+        await fleet.settled(count=0)
+
+
+@pytest.mark.parametrize(
+    ("standard", "host_network"), [("restricted", False), ("baseline", False), ("privileged", True)]
+)
+async def test_pods_are_admitted(fleet: FleetBench, standard: str, host_network: bool) -> None:
+    """The Pods need no more than the strictest of the Pod Security Standards allows, but for the node's network."""
+    fleet.want(await fleet.gateway(parameters={"host_network": host_network}))
+    async with fleet.leading():
+        template = (await fleet.settled())["Deployment"]["spec"]["template"]
+    labels = {f"pod-security.kubernetes.io/{mode}": standard for mode in ("enforce", "warn")}
+    await fleet.api.patch("Namespace", fleet.cluster.namespace, {"metadata": {"labels": labels}})
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "proxy", **template["metadata"]}}
+    created = await fleet.api.create(pod | {"spec": template["spec"]}, dry_run=True)
+    assert created["spec"].get("hostNetwork", False) is host_network
+
+
+async def test_certificate_names_the_gateway(fleet: FleetBench) -> None:
     """The Secret holds what its proxies need to come to the controller, for this Gateway and no other."""
     wanted = await fleet.gateway()
     fleet.want(wanted)
@@ -367,7 +404,7 @@ async def test_certificate_names_the_gateway(fleet: TestFleet) -> None:
         assert decoded(secret)["ca.crt"] == fleet.authority.credentials().authorities
 
 
-async def test_kept_data_plane_stays_as_it_is(fleet: TestFleet) -> None:
+async def test_kept_data_plane_stays_as_it_is(fleet: FleetBench) -> None:
     """A Gateway that is not accepted for the moment keeps what it has, and gets nothing that it has not."""
     public = await fleet.gateway()
     fleet.want(public)
@@ -386,7 +423,7 @@ async def test_kept_data_plane_stays_as_it_is(fleet: TestFleet) -> None:
         assert not await fleet.objects("other-tidegate")
 
 
-async def test_change_of_an_infrastructure_is_not_held_up_by_trouble(fleet: TestFleet) -> None:
+async def test_change_of_an_infrastructure_is_not_held_up_by_trouble(fleet: FleetBench) -> None:
     """Whoever mends a mistake does not wait for the back-off of the mistake."""
     wrong = await fleet.gateway(parameters={"resources": {"requests": {"cpu": "much"}}})
     fleet.want(wrong)
