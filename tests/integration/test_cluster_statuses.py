@@ -369,9 +369,9 @@ async def test_a_deleted_object_is_forgotten(cluster: Cluster) -> None:
     async with writing_to(cluster) as writing, writing.leading():
         writing.seen(found)
         writing.writer.publish({key_of(found): gateway_status()})
-        await settled(writing, WriteOutcome.FAILED, 1)
+        await settled(writing, WriteOutcome.UNCHANGED, 1)
         await quiet(writing)
-        assert writing.client.requests == [("PATCH", writing.client.requests[0][1])]
+        assert [method for method, _ in writing.client.requests] == ["PATCH"]
 
 
 @pytest.mark.timeout(300)

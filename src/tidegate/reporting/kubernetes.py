@@ -35,7 +35,7 @@ CONCURRENCY = 8
 
 
 class WriteOutcome(enum.StrEnum):
-    """What became of looking after one object's status."""
+    """What became of looking after one object's status. Unchanged: nothing was to be written, or not any more."""
 
     WRITTEN = "written"
     UNCHANGED = "unchanged"
@@ -70,6 +70,8 @@ class KubernetesStatusWriter:
         self._written = written
         self._crowded = crowded
         self._news = asyncio.Event()
+        # One worker waits for news; those behind it need not wake up for each.
+        self._queue = asyncio.Lock()
         self._log = logger("statuses")
 
     def observe(self, key: ObjectKey, observed: Observed | None) -> None:
@@ -94,9 +96,12 @@ class KubernetesStatusWriter:
         """Write whatever differs from what is in force, until cancelled. Only one replica may do that at a time."""
         self._outage = Outage()
         self._ledger.begin(time.monotonic())
-        async with asyncio.TaskGroup() as tasks:
-            for number in range(CONCURRENCY):
-                tasks.create_task(self._work(), name=f"status writer {number}")
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for number in range(CONCURRENCY):
+                    tasks.create_task(self._work(), name=f"status writer {number}")
+        finally:
+            self._ledger.end()
 
     async def _work(self) -> None:
         while True:
@@ -114,18 +119,19 @@ class KubernetesStatusWriter:
 
     async def _turn(self) -> ObjectKey:
         """The next object. While the server does not answer, it is asked by one worker at a time, after a while."""
-        while True:
-            now = time.monotonic()
-            if self._outage.on and (self._ledger.busy or now < self._outage.until):
-                wake = None if self._ledger.busy else self._outage.until
-            elif (key := self._ledger.take(now)) is not None:
-                return key
-            else:
-                wake = self._ledger.next_due
-            self._news.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(None if wake is None else max(0.0, wake - now)):
-                    await self._news.wait()
+        async with self._queue:
+            while True:
+                now = time.monotonic()
+                if self._outage.on and (self._ledger.busy or now < self._outage.until):
+                    wake = None if self._ledger.busy else self._outage.until
+                elif (key := self._ledger.take(now)) is not None:
+                    return key
+                else:
+                    wake = self._ledger.next_due
+                self._news.clear()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(None if wake is None else max(0.0, wake - now)):
+                        await self._news.wait()
 
     async def _attend(self, key: ObjectKey) -> None:
         attempt = self._ledger.attempt(key, time.monotonic(), dt.datetime.now(dt.UTC))
@@ -148,7 +154,7 @@ class KubernetesStatusWriter:
 
     async def _failed(self, attempt: Attempt, error: KubeError) -> None:
         if not conflicts(error):
-            self._counted(attempt.kind, WriteOutcome.FAILED)
+            self._counted(attempt.kind, WriteOutcome.UNCHANGED if is_gone(error) else WriteOutcome.FAILED)
             self._handle(attempt, error)
             return
         self._counted(attempt.kind, WriteOutcome.CONFLICT)

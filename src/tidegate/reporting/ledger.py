@@ -146,7 +146,7 @@ class Ledger:
     def __init__(self, controller: str) -> None:
         self._controller = controller
         self._accounts: dict[ObjectKey, _Account] = {}
-        self._turns: Turns[ObjectKey] = Turns()
+        self._turns: Turns[ObjectKey] | None = None
         self._complete = False
 
     def observe(self, key: ObjectKey, observed: Observed | None, now: float) -> None:
@@ -183,30 +183,35 @@ class Ledger:
                 self._schedule(key, account, now)
 
     def begin(self, now: float) -> None:
-        """Start from what is known, as if nothing had been tried: every object has its turn."""
+        """Start to give turns, from what is known: every object has one, as if nothing had been tried."""
         self._turns = Turns()
         for key, account in self._accounts.items():
             account.refused = False
             account.failures, account.retry_at = 0, 0.0
             self._schedule(key, account, now)
 
+    def end(self) -> None:
+        """Give no turns any more; what is observed and published is still taken in."""
+        self._turns = None
+
     @property
     def next_due(self) -> float | None:
         """When the next object has its turn; None: nothing is to be done."""
-        return self._turns.next_due
+        return self._turns.next_due if self._turns is not None else None
 
     @property
     def busy(self) -> int:
         """How many objects are being worked on."""
-        return self._turns.busy
+        return self._turns.busy if self._turns is not None else 0
 
     def take(self, now: float) -> ObjectKey | None:
         """The object whose turn it is; nobody else gets it before ``release``."""
-        return self._turns.take(now)
+        return self._turns.take(now) if self._turns is not None else None
 
     def release(self, key: ObjectKey) -> None:
         """An object is no longer worked on."""
-        self._turns.done(key)
+        if self._turns is not None:
+            self._turns.done(key)
 
     def attempt(self, key: ObjectKey, now: float, clock: dt.datetime) -> Attempt | None:
         """What to do about an object that was taken; None: nothing, it is gone or has to wait after all."""
@@ -304,7 +309,8 @@ class Ledger:
         return before is None or seen.status != before.status
 
     def _gone(self, key: ObjectKey) -> None:
-        self._turns.drop(key)
+        if self._turns is not None:
+            self._turns.drop(key)
         account = self._accounts.get(key)
         if account is not None:
             account.seen = None
@@ -320,7 +326,8 @@ class Ledger:
             self._put(key, account, max(now, account.due))
 
     def _put(self, key: ObjectKey, account: _Account, due: float) -> None:
-        self._turns.put(key, _RANKS.get(account.kind.kind, _LAST_RANK), due)
+        if self._turns is not None:
+            self._turns.put(key, _RANKS.get(account.kind.kind, _LAST_RANK), due)
 
     def _patched(self, key: ObjectKey, old: Raw, status: Status | None, clock: dt.datetime) -> Patch:
         return patched(old, status, controller=self._controller, namespace=key.namespace, now=clock)

@@ -492,10 +492,22 @@ def test_who_begins_to_lead_writes_all_that_differs() -> None:
     book.publishes(GATEWAY, gateway_status())
     book.sees(ROUTE, {"parents": [raw_parent()]})
     book.publishes(ROUTE, route_status())
+    book.ledger.begin(book.now)
     book.takes()
     book.ledger.begin(book.now)
     assert book.ledger.busy == 0
     assert book.writes() == ["gw"]
+
+
+def test_who_does_not_lead_has_no_turns(settled: Book) -> None:
+    """And remembers what it sees, for when it does."""
+    settled.ledger.end()
+    settled.publishes(GATEWAY, gateway_status(addresses=()))
+    assert (settled.waits(), settled.takes(), settled.ledger.busy) == (None, None, 0)
+    settled.ledger.observe(ROUTE, None, settled.now)
+    settled.ledger.release(GATEWAY)
+    settled.ledger.begin(settled.now)
+    assert settled.writes() == ["gw"]
 
 
 def test_entries_without_room_are_told_once(book: Book) -> None:
