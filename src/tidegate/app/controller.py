@@ -96,6 +96,7 @@ class _Replica:
             controller_name=settings.controller_name,
             counted=lambda kind, outcome: self._metrics.status_attended(kind.kind, outcome.value),
             written=self._events.wrote,
+            crowded=self._events.left_out,
         )
         self._finalizers = ClassFinalizers(client)
         self._classes: dict[str, bool] = {}

@@ -78,6 +78,10 @@ class EventRecorder:
         """
         self._note(Happening(subject=subject, tone=tone, reason=reason, note=note, action=action))
 
+    def left_out(self, subject: Subject, note: str) -> None:
+        """A status could not say all that it should: tell that. Returns at once."""
+        self.tell(subject, tone=Tone.WARNING, reason="StatusFull", note=note, action="UpdateStatus")
+
     async def run(self) -> None:
         """Write events until cancelled."""
         self._journal, self._outage, self._quiet = Journal(), Outage(), False

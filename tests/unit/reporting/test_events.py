@@ -136,6 +136,14 @@ async def test_what_a_status_means_is_told(server: Events, recorder: EventRecord
     assert [(body["type"], body["reason"]) for _, _, body in server.requests] == [("Normal", "Accepted")]
 
 
+async def test_what_a_status_has_no_room_for_is_told(server: Events, recorder: EventRecorder) -> None:
+    """Whoever wonders why a route has no entry of ours finds it there."""
+    async with running(recorder):
+        recorder.left_out(GATEWAY, "no room")
+        await server.come(1)
+    assert [(body["reason"], body["note"]) for _, _, body in server.requests] == [("StatusFull", "no room")]
+
+
 async def test_objects_of_no_namespace(server: Events, recorder: EventRecorder) -> None:
     """Their events lie in the default one, and name none."""
     async with running(recorder):
