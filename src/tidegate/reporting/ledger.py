@@ -104,6 +104,7 @@ class _Account(msgspec.Struct, kw_only=True):
     kept_as: bytes = b""
     refused: bool = False
     homeless: int = 0
+    conflicts: int = 0
     failures: int = 0
     retry_at: float = 0.0
     rests_at: float = 0.0
@@ -187,7 +188,8 @@ class Ledger:
         self._turns = Turns()
         for key, account in self._accounts.items():
             account.refused = False
-            account.failures, account.retry_at = 0, 0.0
+            account.failures = account.conflicts = 0
+            account.retry_at = 0.0
             self._schedule(key, account, now)
 
     def end(self) -> None:
@@ -223,7 +225,7 @@ class Ledger:
         body = None
         if patch.status is None or account.seen.status == account.kept_as:
             account.in_place = True
-            account.failures = 0
+            account.failures = account.conflicts = 0
         elif account.in_place and account.repairs.ready_at > now:
             self._put(key, account, account.repairs.ready_at)
             return None
@@ -242,9 +244,9 @@ class Ledger:
     def written(self, attempt: Attempt, observed: Observed, now: float, clock: dt.datetime) -> Written:
         """The attempt succeeded; ``observed`` is what it led to."""
         account, seen = self._accounts.get(attempt.key), Seen.of(observed)
-        if account is not None and account.seen is not None:
+        if account is not None and account.seen is not None and account.seen.uid == seen.uid:
             account.wrote(now)
-            account.failures = 0
+            account.failures = account.conflicts = 0
             if not seen.older_than(account.seen):
                 account.seen = seen
             if account.status is attempt.status:
@@ -259,9 +261,9 @@ class Ledger:
         if account is None or account.seen is None:
             return
         self._see(account, Seen.of(fresh), now)
-        account.failures += 1
-        if account.failures > 1:
-            account.retry_at = now + backoff(account.failures - 1, first=0.05, longest=5.0, jitter=jitter)
+        account.conflicts += 1
+        if account.conflicts > 1:
+            account.retry_at = now + backoff(account.conflicts - 1, first=0.05, longest=5.0, jitter=jitter)
         self._schedule(key, account, now)
 
     def failed(self, key: ObjectKey, now: float, *, jitter: float) -> int:

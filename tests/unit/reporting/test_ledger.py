@@ -328,6 +328,30 @@ def test_what_is_gone_has_no_turn(book: Book) -> None:
     assert book.ledger._accounts == {}
 
 
+def test_what_went_before_its_turn(book: Book) -> None:
+    """Somebody has taken it already, and finds nothing to do."""
+    book.sees(ROUTE, {})
+    book.publishes(ROUTE, route_status())
+    assert book.ledger.take(book.now) == ROUTE
+    book.ledger.observe(ROUTE, None, book.now)
+    assert book.ledger.attempt(ROUTE, book.now, NOW) is None
+
+
+def test_an_object_that_was_made_again_during_a_write_is_another(settled: Book) -> None:
+    """What was written to the old one says nothing about the new one."""
+    settled.publishes(GATEWAY, gateway_status(addresses=()))
+    attempt = settled.takes()
+    assert attempt is not None
+    old = settled.server[GATEWAY]
+    settled.ledger.observe(GATEWAY, None, settled.now)
+    settled.sees(GATEWAY, DEFAULTS, uid="other")
+    settled.ledger.written(attempt, old, settled.now, NOW)
+    settled.ledger.release(GATEWAY)
+    assert settled.written_within(PATIENCE_S) == 1
+    assert settled.server[GATEWAY].uid == "other"
+    assert settled.server[GATEWAY].status["addresses"] == []
+
+
 def test_withdrawal(book: Book) -> None:
     """Our entries of a route go at once; a Gateway is left as it is."""
     foreign = raw_parent("gw", controller=FOREIGN)
@@ -426,6 +450,15 @@ def test_a_failure_is_tried_again_later_and_later(book: Book) -> None:
     assert waits == [1, 2, 4]
     assert book.writes() == ["gw"]
     book.takes()
+    assert book.ledger.failed(GATEWAY, book.now, jitter=0.0) == 1
+
+
+def test_conflicts_are_no_failures(book: Book) -> None:
+    """The first failure after them is the first."""
+    book.sees(GATEWAY, DEFAULTS)
+    book.publishes(GATEWAY, gateway_status())
+    book.takes()
+    book.ledger.conflicted(GATEWAY, book.server[GATEWAY], book.now, jitter=0.0)
     assert book.ledger.failed(GATEWAY, book.now, jitter=0.0) == 1
 
 
