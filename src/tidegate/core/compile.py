@@ -94,7 +94,8 @@ def _target(view: View, key: SocketKey) -> Target:
 def _socket(view: View, key: SocketKey) -> Socket:
     (holder,) = view.entries(HOLDERS, key)
     target = view.get(TARGETS, key)
-    matches = (Match(target=TargetKey(key)),)
+    assert target is not None
+    matches = (Match(target=target.key),)
     content = msgspec.json.encode((key, holder, matches, target))
     return Socket(key=key, listener=holder, matches=matches, revision=hashlib.sha256(content).hexdigest()[:16])
 

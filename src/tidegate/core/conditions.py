@@ -1,10 +1,12 @@
 """The catalogue of conditions: every condition that tidegate emits is built here (Gateway API, GEP-1364).
 
 ``observed_generation`` is always that of the object that carries the status. Transition times are
-filled in by whoever writes the status.
+filled in by whoever writes the status. Most objects are well in the same words: equal conditions are one object.
 """
 
 from __future__ import annotations
+
+from functools import lru_cache
 
 from tidegate.core.reasons import ConditionType, Reason
 from tidegate.core.rejection import Rejection
@@ -41,6 +43,7 @@ def partially_invalid(generation: int, message: str) -> Condition:
     return _condition(ConditionType.PARTIALLY_INVALID, "True", Reason.UNSUPPORTED_VALUE, message, generation)
 
 
+@lru_cache(maxsize=4096)
 def _condition(kind: ConditionType, status: str, reason: Reason, message: str, generation: int) -> Condition:
     return Condition(
         type=kind.value, status=status, reason=reason.value, message=message, observed_generation=generation

@@ -6,6 +6,7 @@ A listener's verdict does not depend on routes; a listener without a route is ac
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 
 import msgspec
 
@@ -85,10 +86,10 @@ def evaluate_listeners(
 
 def supported_kinds(listener: Listener) -> tuple[tuple[RouteGroupKind, ...], Rejection | None]:
     """The route kinds that a listener takes, and what is wrong with those that it names."""
-    implemented = [RouteGroupKind(group=row.group, kind=row.kind) for row in kinds_for(listener.protocol)]
+    implemented = _implemented(listener.protocol)
     wanted = list(dict.fromkeys(listener.allowed_routes.kinds))
     if not wanted:
-        return tuple(implemented), None
+        return implemented, None
     kept = tuple(kind for kind in wanted if kind in implemented)
     dropped = [kind for kind in wanted if kind not in implemented]
     if not dropped:
@@ -97,6 +98,11 @@ def supported_kinds(listener: Listener) -> tuple[tuple[RouteGroupKind, ...], Rej
     fitting = ", ".join(kind.kind for kind in implemented)
     message = f"allowedRoutes.kinds of listener {listener.name}: {names} cannot attach to {listener.protocol}"
     return kept, Rejection(Reason.INVALID_ROUTE_KINDS, f"{message} listeners; possible: {fitting}")
+
+
+@cache
+def _implemented(protocol: str) -> tuple[RouteGroupKind, ...]:
+    return tuple(RouteGroupKind(group=row.group, kind=row.kind) for row in kinds_for(protocol))
 
 
 def _protocol_rejection(listener: Listener, config: CoreConfig) -> Rejection | None:

@@ -62,7 +62,7 @@ def _socket_programming(view: View, key: SocketKey, claimant: ListenerKey) -> Pr
     outcome = view.get(OUTCOMES, key)
     match outcome:
         case Live(revision=revision) if socket is not None and revision == socket.revision:
-            return Programming(None)
+            return _PROGRAMMED
         case Failed(revision=revision, reason=reason, message=message) if socket and revision == socket.revision:
             return Programming(Rejection(_REASONS[reason], message))
         case Pending(revision=revision, message=message) if message and socket and revision == socket.revision:
@@ -78,6 +78,8 @@ def _held(key: SocketKey, holder: ListenerKey, claimant: ListenerKey) -> str:
         return f"port {key.port} is held by an older Gateway of another namespace"
     return f"port {key.port} is held by listener {holder.listener} of Gateway {holder.owner.path}, which is older"
 
+
+_PROGRAMMED = Programming(None)
 
 _REASONS = {
     FailureReason.PORT_UNAVAILABLE: Reason.PORT_UNAVAILABLE,

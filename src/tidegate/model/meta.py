@@ -31,6 +31,14 @@ class ApiStruct(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     EXPERIMENTAL: ClassVar[frozenset[str]] = frozenset()
 
 
+_NONE: dict[str, str] = {}
+
+
+def _none() -> dict[str, str]:
+    """One empty mapping for all who have none: there are as many as objects, and nobody changes them."""
+    return _NONE
+
+
 class ObjectMeta(ApiStruct, frozen=True, kw_only=True):
     """The part of ``metadata`` that tidegate uses.
 
@@ -56,8 +64,8 @@ class ObjectMeta(ApiStruct, frozen=True, kw_only=True):
 
     name: DnsSubdomain
     namespace: OptionalDnsLabel = ""
-    labels: dict[LabelKey, Annotated[LabelValue, NULL_IS_EMPTY]] = {}
-    annotations: dict[AnnotationKey, Annotated[str, NULL_IS_EMPTY]] = {}
+    labels: dict[LabelKey, Annotated[LabelValue, NULL_IS_EMPTY]] = msgspec.field(default_factory=_none)
+    annotations: dict[AnnotationKey, Annotated[str, NULL_IS_EMPTY]] = msgspec.field(default_factory=_none)
     creation_timestamp: Annotated[dt.datetime, msgspec.Meta(tz=True)] | None = None
     generation: Int64 = 0
     uid: str = ""
