@@ -61,7 +61,9 @@ class ListNode(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MapNode(msgspec.Struct, frozen=True, kw_only=True):
-    """A mapping with free keys, at most ``high``."""
+    """A mapping with free keys, at most ``high``. An entry that is null counts as absent, as a field does; where
+    Kubernetes' own types are read, it is the empty text (``null_is_empty``).
+    """
 
     key: Node
     item: Node
@@ -72,12 +74,15 @@ class MapNode(msgspec.Struct, frozen=True, kw_only=True):
         """The mapping, if all of it is sound."""
         if not isinstance(value, dict):
             return walk.reject(keys, f"must be a mapping, found {found(value)}")
-        if self.high is not None and len(value) > self.high:
-            return walk.reject(keys, f"must have at most {self.high} entries, found {len(value)}")
+        absent = "" if self.null_is_empty else None
+        named = {name: absent if raw is None else raw for name, raw in _with_text_keys(value, keys, walk).items()}
+        present = {name: raw for name, raw in named.items() if raw is not None}
+        if self.high is not None and len(present) > self.high:
+            return walk.reject(keys, f"must have at most {self.high} entries, found {len(present)}")
         entries: dict[str, object] = {}
         whole = True
-        for name, raw in _with_text_keys(value, keys, walk).items():
-            item = self.item.read("" if raw is None and self.null_is_empty else raw, (*keys, name), walk)
+        for name, raw in present.items():
+            item = self.item.read(raw, (*keys, name), walk)
             if self.key.read(name, (*keys, name), walk) is UNSOUND or item is UNSOUND:
                 whole = False
             else:
