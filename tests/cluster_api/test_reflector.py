@@ -13,6 +13,7 @@ import aiohttp
 from support.cluster import Cluster
 from support.cluster_api import ApiError
 from support.waiting import eventually
+from tidegate.kube.client import SILENCE_S
 from tidegate.kube.config import connected
 from tidegate.kube.reflector import Changed, Reflector, Removed, Replaced
 from tidegate.kube.resources import ApiResource, Object
@@ -35,7 +36,7 @@ class Copy:
         self.lists = 0
         self.newest = 0
 
-    async def follow(self, cluster: Cluster, *, silence: float = 150.0) -> None:
+    async def follow(self, cluster: Cluster, *, silence: float = SILENCE_S) -> None:
         async with connected(kubeconfig=cluster.kubeconfig) as client:
             reflector = Reflector(client, CONFIG_MAPS, namespace=cluster.namespace, silence=silence)
             async with contextlib.aclosing(reflector.events()) as events:
@@ -65,7 +66,7 @@ def _version(item: Object) -> int:
 
 
 @contextlib.asynccontextmanager
-async def copied(cluster: Cluster, *, silence: float = 150.0) -> AsyncIterator[Copy]:
+async def copied(cluster: Cluster, *, silence: float = SILENCE_S) -> AsyncIterator[Copy]:
     copy = Copy()
     async with asyncio.TaskGroup() as tasks:
         following = tasks.create_task(copy.follow(cluster, silence=silence))

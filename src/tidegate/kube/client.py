@@ -30,8 +30,8 @@ PAGE: Final = 500
 WATCH_S: Final = (240, 360)
 """The server ends a watch after so many seconds, drawn at random so that watches do not all end at once."""
 
-SILENCE_S: Final = 150.0
-"""A watch that says nothing for so long is taken for dead. Servers send a bookmark about every minute."""
+SILENCE_S: Final = 180.0
+"""A watch that says nothing for so long is taken for dead. Servers send a bookmark about every minute or two."""
 
 _RESTARTS: Final = 3
 """So many times a list starts again because the server forgot where it goes on."""

@@ -113,7 +113,9 @@ class Reflector(Generic[T]):
         while True:
             listing = await self._list()
             yield Replaced(listing.objects)
-            async with contextlib.aclosing(self._changes(listing.resource_version)) as changes:
+            version = listing.resource_version
+            del listing  # Or it would stay in memory until the next one.
+            async with contextlib.aclosing(self._changes(version)) as changes:
                 async for change in changes:
                     yield change
 

@@ -17,7 +17,7 @@ from typing import Final
 
 from tidegate.kube.client import KubeClient
 from tidegate.kube.discovery import Discovery
-from tidegate.kube.reflector import Changed, Reflector, Removed, Replaced
+from tidegate.kube.reflector import Changed, Event, Reflector, Removed, Replaced
 from tidegate.model.apis import InstalledApis
 from tidegate.model.kinds import KINDS, Kind
 from tidegate.model.observed import Observed
@@ -108,16 +108,21 @@ class KubernetesSource:
         reflector = Reflector(self._client, resource_of(kind, version), read=KindReader(kind, version).read)
         async with contextlib.aclosing(reflector.events()) as events:
             async for event in events:
-                match event:
-                    case Replaced(objects=readings):
-                        self._replace(kind, readings)
-                    case Changed(object=reading):
-                        self._observe(reading)
-                        self._view.change(reading)
-                    case Removed(object=reading):
-                        self._forget(kind, reading.key)
-                        self._view.remove(reading.key)
+                self._take_in(kind, event)
+                del event  # Or all that a list said would stay in memory until the next change.
                 self._stirred.set()
+
+    def _take_in(self, kind: Kind, event: Event[Reading]) -> None:
+        """What happened to objects of a kind."""
+        match event:
+            case Replaced(objects=readings):
+                self._replace(kind, readings)
+            case Changed(object=reading):
+                self._observe(reading)
+                self._view.change(reading)
+            case Removed(object=reading):
+                self._forget(kind, reading.key)
+                self._view.remove(reading.key)
 
     def _replace(self, kind: Kind, readings: tuple[Reading, ...]) -> None:
         for reading in readings:

@@ -7,6 +7,7 @@ wrote the object, and fields that are newer than tidegate are no news to anybody
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -103,4 +104,20 @@ class KindReader:
 
 def _written(status: Any) -> Mapping[str, Any]:
     """A status, if anything is written in it that a writer of ours could have to do with."""
-    return status if isinstance(status, dict) and (status.get("conditions") or status.get("parents")) else {}
+    if not isinstance(status, dict) or not (status.get("conditions") or status.get("parents")):
+        return {}
+    written: Mapping[str, Any] = _sharing(status)
+    return written
+
+
+def _sharing(value: Any) -> Any:
+    """The same value, with its texts shared: thousands of statuses say the same few things."""
+    match value:
+        case str():
+            return sys.intern(value)
+        case dict():
+            return {key: _sharing(part) for key, part in value.items()}
+        case list():
+            return [_sharing(part) for part in value]
+        case _:
+            return value
