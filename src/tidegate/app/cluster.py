@@ -17,13 +17,14 @@ import msgspec
 from tidegate._version import __version__
 from tidegate.admin.objects import ApiObject, condition, group_of, name_of, namespace_of
 from tidegate.admin.view import Instance, ListenerView, State
-from tidegate.app.standalone import PLANES, CheckResult
+from tidegate.app.standalone import CheckResult
 from tidegate.controller.foresight import UNKNOWN_ADDRESS, settle_cluster
 from tidegate.controller.picture import picture
 from tidegate.core.config import CoreConfig
 from tidegate.core.decision import Decision
 from tidegate.core.gateways import DECISIONS
 from tidegate.core.reasons import ConditionType
+from tidegate.dataplanes.envoy.features import FLEET_FEATURES
 from tidegate.kube.config import connected
 from tidegate.model.diagnostics import Diagnostic, Location, Severity
 from tidegate.model.gateway import Gateway, GatewayClass
@@ -35,8 +36,6 @@ from tidegate.settings import CheckSettings, ClusterChoice
 from tidegate.sources.files import FilesSource, Loaded
 from tidegate.sources.kubernetes_snapshot import Snapshot, snapshot
 from tidegate.sources.kubernetes_view import CLUSTER, View
-
-_DATA_PLANE = "envoy"
 
 Origin = Callable[[ObjectKey, tuple[str | int, ...]], Location | None]
 """Where an object, or a field of it, stands in files."""
@@ -60,7 +59,7 @@ class ClusterCheck(msgspec.Struct, frozen=True, kw_only=True):
 def cluster_config(controller_name: str) -> CoreConfig:
     """What the decision takes as given in a cluster."""
     return CoreConfig(
-        features=PLANES[_DATA_PLANE],
+        features=FLEET_FEATURES,
         controller_name=controller_name,
         adopt_missing_classes=False,
         scope_per_gateway=True,
@@ -143,7 +142,7 @@ def _instance(message: str = "") -> Instance:
         version=__version__,
         pid=os.getpid(),
         started_at=dt.datetime.now(dt.UTC),
-        data_plane=_DATA_PLANE,
+        data_plane=FLEET_FEATURES.name,
         ready=not message,
         message=message,
     )

@@ -23,21 +23,21 @@ from tidegate.admin.figures import figures_of
 from tidegate.admin.server import Providers, serve
 from tidegate.admin.view import Instance, State
 from tidegate.app.announcing import announce
+from tidegate.app.cluster import cluster_config
 from tidegate.app.leadership import Leadership, Part
 from tidegate.app.tasks import first_error
 from tidegate.controller.board import OUTCOME_PATIENCE_S
 from tidegate.controller.picture import picture
 from tidegate.controller.reconciler import Reconciler
 from tidegate.core.compile import SOCKETS
-from tidegate.core.config import CoreConfig
 from tidegate.core.decision import Decision, DecisionChange
 from tidegate.core.tables import OUTCOMES
 from tidegate.dataplanes.envoy import pod
 from tidegate.dataplanes.envoy.credentials import ServerCredentials
-from tidegate.dataplanes.envoy.features import FEATURES
+from tidegate.dataplanes.envoy.features import FLEET_FEATURES
 from tidegate.dataplanes.envoy.fleet import EnvoyFleet
 from tidegate.errors import TidegateError
-from tidegate.fleet.applier import Fleet, FleetOptions
+from tidegate.fleet.applier import Fleet, ObjectOptions
 from tidegate.fleet.authority import Authority
 from tidegate.kube.client import KubeClient
 from tidegate.kube.config import connected
@@ -85,7 +85,7 @@ class _Replica:
         self._loaded = asyncio.Event()
         self._ready: set[str] = set()
         self._server_name = settings.control_plane.rpartition(":")[0].removeprefix("[").removesuffix("]")
-        self._metrics = Metrics(version=__version__, data_plane=FEATURES.name)
+        self._metrics = Metrics(version=__version__, data_plane=FLEET_FEATURES.name)
         self._authority = Authority(client, namespace=settings.namespace, server_names=(self._server_name,))
         self._plane = EnvoyFleet(
             address=settings.xds_address, server_name=self._server_name, credentials=self._credentials
@@ -103,24 +103,18 @@ class _Replica:
         self._fleet = Fleet(
             client,
             self._authority,
-            FleetOptions(container=self._container, image=settings.image, controller=settings.controller_name),
+            ObjectOptions(container=self._container, image=settings.image, controller=settings.controller_name),
             troubled=self._troubled,
         )
         self._reconciler = Reconciler(
-            decision=Decision(
-                CoreConfig(
-                    features=FEATURES,
-                    controller_name=settings.controller_name,
-                    adopt_missing_classes=False,
-                    scope_per_gateway=True,
-                )
-            ),
+            decision=Decision(cluster_config(settings.controller_name)),
             source=KubernetesSource(client, observed=self._writer.observe),
             plane=self._plane,
             metrics=self._metrics,
             decided=self._decided,
             published=self._published,
         )
+        self._election = _election(settings, client)
         self._leadership = Leadership(
             {
                 "authority": self._authority.lead,
@@ -129,17 +123,6 @@ class _Replica:
                 "events": partial(self._once_reported, self._events.run),
                 "finalizers": partial(self._once_loaded, self._finalizers.run),
             }
-        )
-        self._election = Election(
-            client,
-            namespace=settings.namespace,
-            name=settings.lease.name,
-            member=Member(settings.replica, settings.address),
-            terms=Terms(
-                lease=int(settings.lease.duration),
-                renew_within=settings.lease.renew_deadline,
-                retry=settings.lease.retry,
-            ),
         )
 
     async def serve(self, stop: asyncio.Event) -> None:
@@ -271,7 +254,7 @@ class _Replica:
             version=__version__,
             pid=os.getpid(),
             started_at=self._started_at,
-            data_plane=FEATURES.name,
+            data_plane=FLEET_FEATURES.name,
             ready=self._is_ready(),
         )
         return picture(
@@ -280,3 +263,14 @@ class _Replica:
 
     async def _render(self) -> bytes:
         return self._metrics.render(figures_of(self._state(), ()))
+
+
+def _election(settings: ControllerSettings, client: KubeClient) -> Election:
+    lease = settings.lease
+    return Election(
+        client,
+        namespace=settings.namespace,
+        name=lease.name,
+        member=Member(settings.replica, settings.address),
+        terms=Terms(lease=int(lease.duration), renew_within=lease.renew_deadline, retry=lease.retry),
+    )

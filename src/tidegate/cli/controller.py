@@ -32,7 +32,6 @@ Examples:
 """
 
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-_DEFAULT_ADMIN = f"0.0.0.0:{ADMIN_PORT}"
 
 
 def controller(
@@ -59,8 +58,13 @@ def controller(
         typer.Option(metavar="HOST:PORT", help="What proxies dial instead of that Service.", show_default=False),
     ] = None,
     admin: Annotated[
-        str, typer.Option(metavar="HOST:PORT", help="Where health and metrics are served.")
-    ] = _DEFAULT_ADMIN,
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help=f"Where health and metrics are served; by default port {ADMIN_PORT} of all addresses.",
+            show_default=False,
+        ),
+    ] = None,
     lease_name: Annotated[str, typer.Option(metavar="NAME", help="The Lease of the replica that writes.")] = (
         LeaseSettings().name
     ),
@@ -76,6 +80,7 @@ def controller(
     """Serve a cluster's Gateways until told to stop."""
     own = namespace or os.environ.get("POD_NAMESPACE") or _own_namespace()
     address = os.environ.get("POD_IP") or "127.0.0.1"
+    everywhere = "::" if ":" in address else "0.0.0.0"  # noqa: S104 - for all proxies, probes and scrapers
     settings = ControllerSettings(
         kubeconfig=kubeconfig,
         context=context,
@@ -84,8 +89,8 @@ def controller(
         address=str(TcpAddress(address, xds_port)),
         image=image or Options().data_plane_image,
         control_plane=control_plane or f"{xds_service}.{own}.svc:{xds_port}",
-        xds_address=str(TcpAddress("::" if ":" in address else "0.0.0.0", xds_port)),  # noqa: S104 - for all proxies
-        admin=_admin_address(admin),
+        xds_address=str(TcpAddress(everywhere, xds_port)),
+        admin=_admin_address(admin) if admin is not None else TcpAddress(everywhere, ADMIN_PORT),
         controller_name=controller_name,
         lease=_lease(lease_name, parse_duration(lease_duration, "--lease-duration")),
     )

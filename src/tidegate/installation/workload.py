@@ -65,7 +65,6 @@ def _container(options: Options) -> dict[str, Any]:
             f"--xds-service={NAME}",
             f"--lease-name={NAME}",
             f"--proxy-image={options.data_plane_image}",
-            f"--admin=0.0.0.0:{ADMIN_PORT}",
         ],
         "env": [
             _from_pod("POD_NAME", "metadata.name"),

@@ -28,7 +28,7 @@ from google.protobuf.message import Message
 from tidegate.dataplanes.envoy.accesslog import AccessLogOptions, access_log
 from tidegate.dataplanes.envoy.catalog import Changed
 from tidegate.dataplanes.envoy.credentials import Credentials
-from tidegate.dataplanes.envoy.features import FEATURES
+from tidegate.dataplanes.envoy.features import FLEET_FEATURES
 from tidegate.dataplanes.envoy.fleetserver import FleetServer
 from tidegate.dataplanes.envoy.follower import Follower
 from tidegate.dataplanes.envoy.outbox import decode
@@ -141,7 +141,7 @@ class EnvoyFleet:
     @property
     def features(self) -> Features:
         """TCP listeners."""
-        return FEATURES
+        return FLEET_FEATURES
 
     @property
     def port(self) -> int:

@@ -13,11 +13,9 @@ from typing import Any
 
 import msgspec
 
+from tidegate.dataplanes.envoy.features import STATUS_PORT
 from tidegate.dataplanes.envoy.podbootstrap import BOOTSTRAP_FILE, PodOptions, files
 from tidegate.plan.infrastructure import Infrastructure, ProxyContainer
-
-STATUS_PORT = 15021
-"""Where a proxy tells how it is. A listener of a Gateway cannot have this port."""
 
 DEFAULT_CONCURRENCY = 2
 """Workers of a proxy whose processor time has no limit: not one per processor of a node of any size."""
