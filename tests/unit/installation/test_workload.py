@@ -54,6 +54,8 @@ def test_ports_of_the_service_lead_to_the_container() -> None:
     assert {container[probe]["httpGet"]["port"] for probe in ("readinessProbe", "livenessProbe")} == {"admin"}
     assert f"--xds-port={XDS_PORT}" in container["args"]
     assert not any(argument.startswith("--admin") for argument in container["args"]), "it follows the Pod"
+
+
 def test_placement_is_as_chosen_and_absent_otherwise() -> None:
     """Node selector, tolerations, affinity and pull secrets are the Pod's own fields."""
     chosen = pod(
