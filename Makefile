@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 READY := PYTHON='$(PYTHON)' scripts/venv '$(VENV)'
 CODE := src tests bench scripts/chart scripts/layout
 
-.PHONY: help demo test test-cluster check lint fix bench clean
+.PHONY: help demo test test-cluster check lint fix bench bench-cluster clean
 
 help:
 	@echo "make demo    run the guide's example with two echo backends; edit its YAML and watch"
@@ -22,6 +22,8 @@ help:
 	@echo "make lint    the same without the tests"
 	@echo "make fix     repair what formatter and linter can repair, and write the chart anew"
 	@echo "make bench   measure, and write docs/benchmarks.md (some ten minutes)"
+	@echo "make bench-cluster"
+	@echo "             measure the controller on a real API server, and write that page anew (root, Linux; half an hour)"
 	@echo "make clean   remove the virtual environment and all caches"
 
 demo:
@@ -55,6 +57,11 @@ bench:
 	@$(READY) run
 	$(BIN)/python bench/core.py
 	$(BIN)/python bench/propagation.py
+	$(BIN)/python bench/report.py
+
+bench-cluster:
+	@$(READY) dev
+	KUBEBUILDER_ASSETS=$$(scripts/cluster-assets) PYTHONPATH=tests $(BIN)/python bench/cluster.py $(ARGS)
 	$(BIN)/python bench/report.py
 
 clean:

@@ -99,6 +99,7 @@ async def _attach(world: World, controller: Controller, shape: str, count: int) 
     await world.apply(service("app"))
     expected = {name: (len(routes) if shape == "crowded" else 1) for name in _listeners(gateways)}
     await _attached(world, gateways, dict.fromkeys(expected, 0))
+    await _provided(world, len(gateways))
     print(f"attach, {shape}: {len(routes)} routes")
     before, cpu = await _gateway_writes(controller), _cpu(controller)
     await _each(routes, world.api.create)
@@ -218,6 +219,18 @@ async def _attached(world: World, gateways: list[Manifest], expected: dict[tuple
             raise SystemExit(f"attachedRoutes of {left[0]} do not become right: {shown}")
         else:
             await asyncio.sleep(0.01)
+
+
+async def _provided(world: World, count: int) -> None:
+    """Returns once every Gateway has its data plane's objects, and an address."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        addressed = sum(bool(one["status"].get("addresses")) for one in await world.api.items("Gateway"))
+        if addressed == count == len(await world.api.items("Deployment")):
+            return
+        if time.monotonic() > deadline:
+            raise SystemExit("not every Gateway gets a data plane")
+        await asyncio.sleep(0.5)
 
 
 async def _settled(world: World, count: int) -> None:

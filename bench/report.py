@@ -1,4 +1,4 @@
-"""Writes ``docs/benchmarks.md`` from what ``core.py`` and ``propagation.py`` measured last."""
+"""Writes ``docs/benchmarks.md`` from what ``core.py``, ``propagation.py`` and ``cluster.py`` measured last."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ TARGET = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 RATIO_GOAL = 2.0
 EDIT_GOAL_MS = 20.0
 MEMORY_GOAL_MIB = 150.0
+ATTACH_GOAL_S = 2.0
+PROPAGATION_GOAL_MS = 16.6
+WORST_GOAL_MS = 74.6
 QUIET_LOAD = 0.7
 
 _OPENING = """\
@@ -28,15 +31,17 @@ with *shared* ones all routes share eight Services.
 
 
 def main() -> None:
-    core, propagation = figures.load("core"), figures.load("propagation")
-    found = core or propagation
+    core, propagation, cluster = (figures.load(name) for name in ("core", "propagation", "cluster"))
+    found = core or propagation or cluster
     if found is None:
         raise SystemExit("nothing measured yet: run bench/core.py and bench/propagation.py first")
-    parts = [_OPENING, "## Where\n", *_machine(found["machine"]), *_disturbance(core, propagation), _SHAPES]
+    parts = [_OPENING, "## Where\n", *_machine(found["machine"]), *_disturbance(core, propagation, cluster), _SHAPES]
     if propagation is not None:
         parts += [*_edits(propagation), *_starts(propagation)]
     if core is not None:
         parts += [*_changes(core), *_file_edits(core), *_cold(core)]
+    if cluster is not None:
+        parts += [*_cluster_routes(cluster), *_cluster_propagation(cluster), *_cluster_changes(cluster)]
     TARGET.write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")
     print(f"written: {TARGET}")
 
@@ -155,6 +160,67 @@ def _cold(result: dict[str, Any]) -> Iterable[str]:
         for row in result["results"]
     ]
     yield _table(("shape, backends", "routes", *_COLD), rows)
+
+
+def _cluster_routes(result: dict[str, Any]) -> Iterable[str]:
+    yield "## In a cluster: many routes at once\n"
+    yield (
+        "`make bench-cluster`: a real API server and etcd on the same processors, one replica of the controller. *up*:\n"
+        "from the last TCPRoute created until the right `attachedRoutes` stand in every status; *down*: from the last one\n"
+        "deleted until they are zero. Writes: of Gateway statuses while routes were created. Processor time and memory\n"
+        "are the controller's, until every route has its status.\n"
+    )
+    header = ("shape", "routes", "listeners", "Gateways", "up", "down", "Gateway writes", "processor time", "memory")
+    rows = [
+        (
+            row["shape"], f"{row['routes']:,}", f"{row['listeners']:,}", row["gateways"], f"{row['up']:.2f} s",
+            f"{row['down']:.2f} s", f"{row['gateway writes']:.0f}", f"{row['cpu']:.1f} s", f"{row['memory']:.0f} MiB",
+        )
+        for row in result["attach"]
+    ]  # fmt: skip
+    yield _table(header, rows)
+    times = ", ".join(f"{row['shape']} {_verdict(row['up'] <= ATTACH_GOAL_S)}" for row in result["attach"])
+    yield f"Goal: up within {ATTACH_GOAL_S:.0f} s: {times}.\n"
+
+
+def _cluster_propagation(result: dict[str, Any]) -> Iterable[str]:
+    found = result["propagation"]
+    yield "## In a cluster: from TCPRoute to traffic\n"
+    yield (
+        "From asking the API server to create a TCPRoute until the first byte of its backend has come through the\n"
+        f"Gateway's port, {found['count']} times one after another: mean {_ms(found['mean'])}, p50 {_ms(found['p50'])},\n"
+        f"p99 {_ms(found['p99'])}, worst {_ms(found['worst'])}. Goal: mean at most {PROPAGATION_GOAL_MS} ms "
+        f"({_verdict(found['mean'] * 1e3 <= PROPAGATION_GOAL_MS)}), worst at most {WORST_GOAL_MS} ms "
+        f"({_verdict(found['worst'] * 1e3 <= WORST_GOAL_MS)}).\n"
+    )
+
+
+def _cluster_changes(result: dict[str, Any]) -> Iterable[str]:
+    yield "## In a cluster: one change\n"
+    yield (
+        "A route gets another backend: from asking the API server until that one answers, and the controller's\n"
+        "processor time for it. The other routes are there, attached, and have statuses.\n"
+    )
+    header = ("shape", "routes", "p50", "p99", "processor time", "memory")
+    yield _table(
+        header,
+        [
+            (
+                row["shape"], f"{row['routes']:,}", _ms(row["p50"]), _ms(row["p99"]), _ms(row["cpu"]),
+                f"{row['memory']:.0f} MiB",
+            )
+            for row in result["changes"]
+        ],
+    )  # fmt: skip
+    for shape in dict.fromkeys(row["shape"] for row in result["changes"]):
+        rows = [row for row in result["changes"] if row["shape"] == shape]
+        ratio = rows[-1]["p50"] / rows[0]["p50"]
+        memory = rows[-1]["memory"]
+        yield (
+            f"{shape}: p50 at {rows[-1]['routes']:,} routes to that at {rows[0]['routes']:,}: {ratio:.1f} "
+            f"({_verdict(ratio <= RATIO_GOAL)}, goal {RATIO_GOAL:.0f}); memory at most {MEMORY_GOAL_MIB:.0f} MiB: "
+            f"{_verdict(memory <= MEMORY_GOAL_MIB)}.\n"
+        )
 
 
 _COLD = ("decode", "decide", "translate")
