@@ -253,6 +253,9 @@ class Ledger:
                 account.in_place = True
                 patch = self._patched(attempt.key, observed.status, attempt.status, clock)
                 account.kept_as = b"" if patch.status is None else seen.status
+            if self._turns is not None and attempt.key in self._turns:
+                # What came meanwhile was given its turn before this write counted.
+                self._schedule(attempt.key, account, now)
         return Written(subject=attempt.subject, before=attempt.before, after=observed.status)
 
     def conflicted(self, key: ObjectKey, fresh: Observed, now: float, *, jitter: float) -> None:

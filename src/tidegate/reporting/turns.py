@@ -23,6 +23,10 @@ class Turns(Generic[Key]):
         self._waiting: list[tuple[float, int, Key]] = []
         self._ready: list[tuple[int, float, Key]] = []
 
+    def __contains__(self, key: Key) -> bool:
+        """Whether a key has a turn to come."""
+        return key in self._due
+
     @property
     def busy(self) -> int:
         """How many keys are being worked on."""

@@ -240,6 +240,21 @@ def test_a_thousand_attachments_are_few_writes(book: Book, seconds: int, most: i
     assert book.waits() is None
 
 
+def test_attachments_during_writes_are_few_writes_too(book: Book) -> None:
+    """What comes while a write is on its way is not written at once when that one has ended."""
+    book.sees(GATEWAY, DEFAULTS)
+    book.publishes(GATEWAY, gateway_status())
+    count = 0
+    for number in range(1000):
+        attempt = book.takes()
+        book.now += 0.01
+        book.publishes(GATEWAY, gateway_status(listener_status("tcp", attached=number)))
+        if attempt is not None:
+            book.finishes(attempt)
+            count += 1
+    assert count <= 10 + 10 + 3
+
+
 def test_changes_that_never_rest_are_bounded_too(book: Book) -> None:
     """Pauses that look like the end, again and again, are not written each time."""
     book.sees(GATEWAY, DEFAULTS)

@@ -87,7 +87,9 @@ def test_nobody_works_on_a_key_twice_at_a_time() -> None:
     turns.put(A, 0, 1.0)
     assert turns.take(1.0) == A
     assert turns.busy == 1
+    assert A not in turns
     turns.put(A, 0, 1.0)
+    assert A in turns
     assert turns.take(2.0) is None
     assert turns.next_due is None
     turns.done(A)
