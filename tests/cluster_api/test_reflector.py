@@ -109,7 +109,7 @@ async def test_nothing_is_lost_while_the_server_is_killed_and_comes_back(own_clu
     dice = random.Random(7)
     expected: dict[str, str] = {}
     async with copied(own_cluster) as copy:
-        for turn in range(3):
+        for turn in range(2):
             for number in range(30):
                 name = f"m{dice.randrange(10)}"
                 if dice.random() < 0.3:

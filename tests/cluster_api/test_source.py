@@ -211,7 +211,7 @@ async def test_picture_is_right_after_the_server_was_away(own_cluster: Cluster) 
     stored: set[tuple[str, str]] = {("TCPRoute", "stays")}
     await own_cluster.api.apply(route("stays"))
     async with pictured(own_cluster) as picture:
-        for _ in range(3):
+        for _ in range(2):
             for _ in range(20):
                 name = f"o{dice.randrange(8)}"
                 document = dice.choice([route, manifests.service])(name)

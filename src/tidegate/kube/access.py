@@ -10,7 +10,6 @@ expire or are refused, reading token and certificate files again, and noticing d
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import http
 import os
 import socket
@@ -38,8 +37,6 @@ REFUSED_RENEWAL_S: Final = 5.0
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where a pod finds who it is."""
 
-_LONG_AGO: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-
 _KEEPALIVE: Final = (
     (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
     (socket.IPPROTO_TCP, "TCP_KEEPIDLE", 15),
@@ -66,7 +63,7 @@ class Kubeconfig(KubeConfigLoader):
     async def renew(self, configuration: Configuration, *, refused: bool) -> None:
         """Brings the credentials up to date. ``refused``: the server took the present ones for invalid."""
         if refused and self._uses_plugin:
-            self.exec_plugin_expiry = _LONG_AGO
+            self.__dict__.pop("exec_plugin_expiry", None)
             self._plugin_ran = False
         await self._load_authentication()  # type: ignore[no-untyped-call]
         self._set_config(configuration)  # type: ignore[no-untyped-call]

@@ -76,8 +76,7 @@ class Transport:
                 raise await self._refusal(request, response)
             yield response
         finally:
-            # Closing, unlike releasing, does not wait for the rest of a stream without end.
-            response.close() if request.silence is not None else response.release()
+            response.close()  # Ends the connection only if there is something left to read.
 
     async def chunks(self, request: Request, response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
         """The body of a stream, as it arrives. Raises KubeError when it breaks off or falls silent."""
@@ -121,7 +120,11 @@ class Transport:
     def _unanswered(self, reason: str) -> None:
         if self._away_since is None:
             self._away_since = time.monotonic()
-            _log.warning(f"the API server {reason}; what is known stays in force", server=self._access.server)
+            _log.warning(
+                "the API server does not answer; what is known stays in force",
+                server=self._access.server,
+                problem=f"it {reason}",
+            )
 
     def _answered(self) -> None:
         if self._away_since is not None:

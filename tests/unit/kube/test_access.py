@@ -69,16 +69,10 @@ async def accessed(user: dict[str, Any], *accepted: str) -> AsyncIterator[tuple[
     async with serving(handle) as api:
         api.write_kubeconfig(user)
         access = await from_kubeconfig(str(api.kubeconfig), context=None, impersonate=None)
-        async with contextlib.aclosing(_Closing(access)):
+        try:
             yield access, api
-
-
-class _Closing:
-    def __init__(self, access: Access) -> None:
-        self._access = access
-
-    async def aclose(self) -> None:
-        await self._access.close()
+        finally:
+            await access.close()
 
 
 async def status(access: Access) -> int:

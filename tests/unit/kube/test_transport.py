@@ -37,9 +37,10 @@ async def test_server_that_is_away_is_told_once_and_so_is_its_return(ports: Port
             await client.get("/x")
         assert not client.away
     assert [(one.level, one.message) for one in told] == [
-        ("warning", "the API server cannot be reached: Connection refused; what is known stays in force"),
+        ("warning", "the API server does not answer; what is known stays in force"),
         ("info", "the API server answers again"),
     ]
+    assert told[0].details["problem"] == "it cannot be reached: Connection refused"
 
 
 async def test_parameters_are_quoted() -> None:
