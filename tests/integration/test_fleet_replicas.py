@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import AsyncIterator
 
 import pytest
@@ -17,6 +18,7 @@ from support.ports import Ports
 from support.proxies import ProxyPod
 from support.waiting import eventually
 from tidegate.dataplanes.envoy.fleet import EnvoyFleet
+from tidegate.dataplanes.envoy.keepalive import ANSWER_SECONDS, SILENT_SECONDS
 from tidegate.plan.outcome import Failed, FailureReason, Live, Pending
 
 A = "team-a/gw"
@@ -194,6 +196,20 @@ async def test_a_restarted_proxy_has_to_earn_it_again(issuer: Issuer, made: Pods
         outcomes = [type(report.outcome) for report in present.history]
         assert outcomes[0] is Pending
         assert outcomes[-1] is Live
+
+
+async def test_a_proxy_that_hangs_is_noticed(issuer: Issuer, made: Pods, ports: Ports) -> None:
+    """A proxy that answers nothing any more, and whose connection nobody closes, counts for some seconds only."""
+    port = ports.reserve()
+    async with replica(issuer, A, grace=0.0) as some:
+        plane, present = some
+        pod = made.run(A, plane.port)
+        give(some, forward(port, address="*", scope=A), pod)
+        await present.until(port, Live, address="*", scope=A, within=15.0)
+        pod.process.send(signal.SIGSTOP)
+        await present.until(port, Pending, address="*", scope=A, within=SILENT_SECONDS + ANSWER_SECONDS + 3)
+        pod.process.send(signal.SIGCONT)
+        await present.until(port, Live, address="*", scope=A, within=10.0)
 
 
 def revision(plan: Change, port: int) -> str:

@@ -80,10 +80,15 @@ class _Channel:
 
 
 class AdsStream:
-    """The conversation with one Envoy on one stream."""
+    """The conversation with one Envoy on one stream.
 
-    def __init__(self, catalog: Catalog) -> None:
+    ``whole_start``: an Envoy that has nothing yet is sent all clusters, and all listeners, in one response each. It
+    calls itself ready after the first response, so others may rely on that; but nothing passes until it is through.
+    """
+
+    def __init__(self, catalog: Catalog, *, whole_start: bool = False) -> None:
         self._catalog = catalog
+        self._whole_start = whole_start
         self._channels = {kind: _Channel(kind) for kind in Kind}
         self._in_flight: dict[str, _Sent] = {}
         self._bulk_in_flight = 0
@@ -166,7 +171,8 @@ class AdsStream:
         gone = [name for name in channel.has if self._catalog.get(channel.kind, name) is None]
         channel.dirty.clear()
         channel.bulk.clear()
-        bulk = len(expected) + len(gone) > BULK
+        starting = self._whole_start and channel.must_answer
+        bulk = len(expected) + len(gone) > BULK and not starting
         for name in (*expected, *gone):
             channel.mark(name, force=False, bulk=bulk)
 

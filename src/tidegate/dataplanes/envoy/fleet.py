@@ -59,7 +59,8 @@ _log = logger("envoy")
 class FleetOptions(msgspec.Struct, frozen=True, kw_only=True):
     """``grace``: for how many seconds a proxy counts that has lost its stream, because its replica ended, say.
 
-    A peer that fell silent is noticed within 8 s, on either side of a connection, and a proxy comes back within 1 s.
+    When a node falls silent, all that had a connection to it notice within 5 s of each other, and a proxy comes back
+    within 1 s of that.
     """
 
     grace: float = 8.0

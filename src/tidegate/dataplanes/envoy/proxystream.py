@@ -53,7 +53,14 @@ class ProxyStream:
         self._ended = ended
         self._settlement = Settlement(catalog)
         self._settlement.up()
-        self._session = Session(catalog, on_sent=self._sent, on_confirmations=self._confirmed, on_end=self._lost)
+        self._session = Session(
+            catalog,
+            on_sent=self._sent,
+            on_confirmations=self._confirmed,
+            on_end=self._lost,
+            # The kubelet asks Envoy, not us, whether the Pod is ready for clients.
+            whole_start=True,
+        )
         self._outcomes: dict[SocketKey, Outcome] = {}
         self._retries = BindRetries()
         self._owed: set[SocketKey] | None = None

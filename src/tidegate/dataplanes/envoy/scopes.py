@@ -8,7 +8,7 @@ targets use it. The cost of a change depends on what it touches, not on how many
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 from tidegate.dataplanes.envoy.catalog import Catalog, Changed, LoggersFor
 from tidegate.dataplanes.envoy.translate import TranslateOptions
@@ -104,10 +104,6 @@ class Scope:
     def is_empty(self) -> bool:
         """Whether nothing is planned for it."""
         return not self._plan
-
-    def sockets(self) -> Collection[SocketKey]:
-        """The sockets that are planned for it."""
-        return [key for key in self._plan if isinstance(key, SocketKey)]
 
     def catalog(self, surroundings: TranslateOptions) -> Catalog:
         """The catalog for proxies in these surroundings, made when the first of them comes."""

@@ -18,7 +18,8 @@ from tidegate.dataplanes.envoy.resources import Kind
 class Session:
     """A conversation in the sense of ``server``. Every callback also gets the session.
 
-    ``on_sent`` gets the kind and the names of resources that go out, before Envoy can answer.
+    ``on_sent`` gets the kind and the names of resources that go out, before Envoy can answer. ``whole_start`` is that
+    of ``AdsStream``.
     """
 
     def __init__(
@@ -28,8 +29,9 @@ class Session:
         on_sent: Callable[[Session, Kind, Sequence[str]], None],
         on_confirmations: Callable[[Session, Sequence[Confirmation]], None],
         on_end: Callable[[Session], None],
+        whole_start: bool = False,
     ) -> None:
-        self._stream = AdsStream(catalog)
+        self._stream = AdsStream(catalog, whole_start=whole_start)
         self._on_sent = on_sent
         self._on_confirmations = on_confirmations
         self._on_end = on_end

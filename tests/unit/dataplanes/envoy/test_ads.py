@@ -342,6 +342,22 @@ def test_settled_when_everything_was_asked_told_and_answered() -> None:
     assert stream.settled
 
 
+def test_a_whole_start_is_one_response_per_kind() -> None:
+    """An Envoy whose readiness others rely on gets all there is at once if it has nothing; later batches as ever."""
+    ports = range(10_000, 10_000 + 2 * BULK)
+    catalog = catalog_of(*(forward(port, "a") for port in ports))
+    starting = AdsStream(catalog, whole_start=True)
+    starting.receive(request(Kind.CLUSTER))
+    (clusters,) = starting.take()
+    assert len(clusters.resources) == len(ports)
+    starting.receive(request(Kind.LISTENER))
+    (listeners,) = starting.take()
+    assert len(listeners.resources) == len(ports)
+    returning = AdsStream(catalog, whole_start=True)
+    returning.receive(request(Kind.CLUSTER, has={"another": "1"}))
+    assert len(returning.take()[0].resources) == BATCH[Kind.CLUSTER]
+
+
 def test_an_unknown_nonce_confirms_nothing() -> None:
     """An answer to another stream's response says nothing about this one's."""
     _, peer = connected(forward(80, "a"))

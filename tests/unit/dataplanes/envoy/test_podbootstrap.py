@@ -6,6 +6,7 @@ import json
 import re
 from typing import Any
 
+import msgspec
 import pytest
 
 from tidegate.dataplanes.envoy import naming
@@ -32,10 +33,7 @@ OPTIONS = PodOptions(
 
 def document(name: str = BOOTSTRAP_FILE, control_plane: str = OPTIONS.control_plane) -> Any:
     """A file as Envoy reads it."""
-    options = PodOptions(
-        **{field: getattr(OPTIONS, field) for field in OPTIONS.__struct_fields__} | {"control_plane": control_plane}
-    )
-    return json.loads(files(options)[name])
+    return json.loads(files(msgspec.structs.replace(OPTIONS, control_plane=control_plane))[name])
 
 
 def named(items: list[dict[str, Any]], name: str) -> dict[str, Any]:
@@ -108,7 +106,7 @@ def test_a_silent_control_plane_is_noticed() -> None:
     cluster = named(document()["static_resources"]["clusters"], naming.CONTROL_CLUSTER)
     (options,) = cluster["typed_extension_protocol_options"].values()
     keepalive = options["explicit_http_config"]["http2_protocol_options"]["connection_keepalive"]
-    assert keepalive == {"interval": "5s", "timeout": "3s"}
+    assert keepalive == {"interval": "5s", "timeout": "5s"}
 
 
 def test_it_waits_for_its_first_configuration() -> None:
