@@ -83,6 +83,8 @@ class FleetBench:
         """A replica leads while the block lasts; the next time it is another one."""
         async with running(self.authority.lead(), self.authority.follow(), self.fleet.run()):
             yield
+        # Whoever leads next tells of what is wrong then.
+        self.troubles.clear()
         self.fleet = self._replica()
         self.fleet.set(self.wanted)
 

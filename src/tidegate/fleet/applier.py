@@ -58,7 +58,7 @@ class Fleet:
     """The data planes of all Gateways.
 
     ``troubled`` is told, while we lead, when a Gateway's objects cannot be what they should be (a message), and when
-    that is over (None). It returns at once.
+    that is over (None). It returns at once. What is wrong when we stop leading is for the next leader to tell.
     """
 
     def __init__(

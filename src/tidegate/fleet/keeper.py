@@ -131,8 +131,10 @@ class Keeper:
                     self._later(step)
         except KubeError as error:
             _log.debug("object neither applied nor removed", object=str(step.key), reason=str(error))
-            obstacle = None if _passes(error) else str(error)
             self._later(step, at_least=error.retry_after)
+            if _passes(error):
+                return
+            obstacle = str(error)
         if wanted is not None:
             self._troubles.put(wanted.gateway, step.key, obstacle)
 

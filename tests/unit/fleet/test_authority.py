@@ -14,8 +14,10 @@ from support.cluster import Cluster
 from support.handshakes import context, handshake, identity
 from support.running import running
 from support.waiting import eventually
+from tidegate.errors import KubeError
 from tidegate.fleet.authority import Authority
 from tidegate.fleet.credentials import Credentials
+from tidegate.fleet.kinds import SECRET
 from tidegate.fleet.pki import KeyPair, facts
 from tidegate.fleet.trust import LIFETIMES, Lifetimes
 from tidegate.kube.client import KubeClient
@@ -170,3 +172,23 @@ async def test_follower_alone_knows_nothing(client: KubeClient, cluster: Cluster
         async with running(leader.lead()):
             await known(follower, leader)
             assert proxy(follower).authorities == await trusted_of(leader)
+
+
+async def test_missing_right_is_waited_out(cluster: Cluster) -> None:
+    """A leader that may not read or write the Secret tries again until it may."""
+    async with connected(kubeconfig=cluster.kubeconfig, impersonate="nobody-yet") as client:
+        leader = authority(client, cluster)
+        async with running(leader.lead(), leader.follow()):
+            with pytest.raises(KubeError):
+                await client.get(SECRET.resource.object(cluster.namespace, AUTHORITY_SECRET))
+            role = {
+                "apiVersion": "rbac.authorization.k8s.io/v1",
+                "kind": "RoleBinding",
+                "metadata": {"name": "authority"},
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+                "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "nobody-yet"}],
+            }
+            await cluster.api.apply(role)
+            await known(leader)
+    secret = await cluster.api.get("Secret", AUTHORITY_SECRET)
+    assert secret["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "tidegate"

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import functools
 from collections.abc import AsyncIterator
+from typing import NoReturn
 
 import msgspec
 import pytest
 
 from support.cluster import Cluster
 from support.cluster_fleets import FleetBench, changed, fleet_in, identity_in
-from support.infrastructures import gateway_key
+from support.infrastructures import CONTROLLER, gateway_key
 from support.manifests import Manifest
 from support.waiting import eventually
+from tidegate.fleet.inventory import Inventory, site
+from tidegate.fleet.keeper import Keeper
 from tidegate.fleet.secretdata import decoded
+from tidegate.fleet.troubles import Troubles
 from tidegate.names import proxy_identity
 from tidegate.plan.infrastructure import KeptInfrastructure
 
@@ -218,6 +222,45 @@ async def test_object_of_somebody_else_is_not_touched(fleet: FleetBench) -> None
         await fleet.api.delete("Gateway", "public")
         fleet.want()
         await fleet.settled(count=0)
+
+
+async def test_object_of_another_controller_is_waited_for(fleet: FleetBench) -> None:
+    """A Gateway that comes to us from another controller gets its data plane when the other one has cleaned up."""
+    wanted = await fleet.gateway()
+    owner = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "name": "public", "uid": wanted.uid}
+    about = {
+        "name": wanted.name,
+        "labels": {MANAGED_BY: "tidegate"},
+        "annotations": {"tidegate.dev/controller": "example.com/other"},
+        "ownerReferences": [owner | {"controller": True}],
+    }
+    await fleet.api.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": about, "data": {"a": "b"}})
+    fleet.want(wanted)
+    async with fleet.leading():
+        assert "belongs to Gateway" in await fleet.told()
+        assert (await fleet.settled())["ConfigMap"]["data"] == {"a": "b"}
+        await fleet.api.delete("ConfigMap", wanted.name)
+        await fleet.untroubled()
+        assert "a" not in (await fleet.settled())["ConfigMap"]["data"]
+
+
+async def test_without_an_authority_nothing_is_made(fleet: FleetBench) -> None:
+    """Before there is anybody to issue certificates, a look only says when to look again."""
+    wanted = await fleet.gateway()
+
+    def unexpected(*_: object) -> NoReturn:
+        raise AssertionError("there are no credentials")
+
+    keeper = Keeper(
+        fleet.client,
+        authority=fleet.authority,
+        inventory=Inventory(),
+        manifests=unexpected,
+        controller=CONTROLLER,
+        troubles=Troubles(unexpected),
+    )
+    assert 0 < await keeper.look(site(wanted), [wanted]) < 10
+    assert not fleet.client.requests
 
 
 async def test_foreign_object_outlives_the_gateway(fleet: FleetBench) -> None:
