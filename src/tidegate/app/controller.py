@@ -45,7 +45,7 @@ from tidegate.kube.lease import Election, Following, Leading, Member, Standing, 
 from tidegate.model.kinds import kind_of
 from tidegate.model.status import Status
 from tidegate.names import ObjectKey
-from tidegate.plan.infrastructure import Infrastructure, KeptInfrastructure, ProxyContainer
+from tidegate.plan.infrastructure import Infrastructure, ProxyContainer
 from tidegate.plan.outcome import Pending
 from tidegate.reporting.base import Subject
 from tidegate.reporting.events import EventRecorder
@@ -205,9 +205,7 @@ class _Replica:
 
     def _decided(self, change: DecisionChange) -> None:
         """Hand on what is not for the data plane as every plane has it."""
-        self._plane.set_infrastructure(
-            {key: value for key, value in change.infrastructure.items() if not isinstance(value, KeptInfrastructure)}
-        )
+        self._plane.set_infrastructure(change.infrastructure)
         self._fleet.set(change.infrastructure)
         for scope, addresses in change.ready.items():
             self._ready.discard(scope)

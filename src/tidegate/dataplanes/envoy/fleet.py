@@ -42,7 +42,7 @@ from tidegate.dataplanes.envoy.translate import TranslateOptions
 from tidegate.dataplanes.reports import ReportStream
 from tidegate.names import ListenerKey, ObjectKey, SocketKey
 from tidegate.plan.features import Features
-from tidegate.plan.infrastructure import Infrastructure
+from tidegate.plan.infrastructure import Infrastructure, KeptInfrastructure
 from tidegate.plan.outcome import Report, SocketReport, Traffic
 from tidegate.plan.types import PlanChange, Socket
 from tidegate.telemetry.logs import logger
@@ -70,6 +70,7 @@ class _Gateway:
     """One scope: its resources, its streams by the name of the proxy, and its access log."""
 
     def __init__(self) -> None:
+        self.is_ours = False
         self.infrastructure: Infrastructure | None = None
         self.scope = Scope(self._loggers)
         self.streams: dict[str, ProxyStream] = {}
@@ -77,7 +78,7 @@ class _Gateway:
     @property
     def is_gone(self) -> bool:
         """Whether nobody needs to remember it."""
-        return self.infrastructure is None and self.scope.is_empty and not self.streams
+        return not self.is_ours and self.scope.is_empty and not self.streams
 
     @property
     def log_format(self) -> str:
@@ -156,16 +157,19 @@ class EnvoyFleet:
         jobs: dict[str, Coroutine[None, None, None]] = {"tick": self._tick(), "follow": self._follower.run()}
         self._tasks = [group.create_task(job, name=f"envoy fleet {name}") for name, job in jobs.items()]
 
-    def set_infrastructure(self, changes: Mapping[ObjectKey, Infrastructure | None]) -> None:
+    def set_infrastructure(self, changes: Mapping[ObjectKey, Infrastructure | KeptInfrastructure | None]) -> None:
         """The Gateways that came or changed, and, with None, those that are ours no more.
 
-        The proxies of the latter are told nothing, so what they serve goes on until whoever runs them ends them.
+        The proxies of the latter are told nothing, so what they serve goes on until whoever runs them ends them. Those
+        of one whose infrastructure is kept are served as before.
         """
         for key, infrastructure in changes.items():
             name = key.path
             gateway = self._gateway(name)
             log_format = gateway.log_format
-            gateway.infrastructure = infrastructure
+            gateway.is_ours = infrastructure is not None
+            if not isinstance(infrastructure, KeptInfrastructure):
+                gateway.infrastructure = infrastructure
             if gateway.log_format != log_format:
                 self._send(gateway, gateway.scope.refresh(), ())
             self._serve(gateway)
@@ -229,7 +233,7 @@ class EnvoyFleet:
 
     def _serve(self, gateway: _Gateway) -> None:
         """Let its proxies have what is planned, or not any more."""
-        known = self._applied and gateway.infrastructure is not None
+        known = self._applied and gateway.is_ours
         if known != gateway.scope.known:
             gateway.scope.known = known
             self._send(gateway, {}, ())

@@ -28,6 +28,7 @@ from tidegate.dataplanes.envoy.naming import socket_name
 from tidegate.dataplanes.envoy.resources import Kind
 from tidegate.errors import DataPlaneError
 from tidegate.names import CONTROLLER_IDENTITY
+from tidegate.plan.infrastructure import KeptInfrastructure
 from tidegate.plan.outcome import Live
 from tidegate.plan.types import PlanChange
 
@@ -159,6 +160,22 @@ async def test_a_gateway_that_is_gone_leaves_nothing_behind() -> None:
             plane.set_infrastructure({gateway_key(A): None})
             assert plane._gateways
         await eventually(lambda: _none(plane), what="nothing is left")
+
+
+async def test_proxies_of_a_gateway_that_is_kept_are_served_after_a_restart() -> None:
+    """A controller that starts while a Gateway is not accepted gives its proxies what is planned all the same."""
+    issuer = Issuer()
+    async with replica(issuer) as (plane, present):
+        plane.set_infrastructure({gateway_key(A): KeptInfrastructure(gateway=gateway_key(A), name="gw-tidegate")})
+        present.apply(forward(80, address="*", scope=A))
+        proxy = ScriptedProxy("one", "10.0.0.1")
+        async with connected(issuer, plane, A, proxy):
+
+            async def listeners() -> set[str]:
+                return set(proxy.holds[Kind.LISTENER])
+
+            planned = {socket_name(socket_key(80, "*", A))}
+            await eventually(listeners, lambda names: names == planned, what="it gets what is planned")
 
 
 async def _none(plane: EnvoyFleet) -> bool:
