@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 READY := PYTHON='$(PYTHON)' scripts/venv '$(VENV)'
 CODE := src tests bench scripts/chart scripts/layout
 
-.PHONY: help demo test test-cluster check lint fix bench bench-cluster clean
+.PHONY: help demo test test-cluster check lint fix bench bench-cluster bench-dataplanes clean
 
 help:
 	@echo "make demo    run the guide's example with two echo backends; edit its YAML and watch"
@@ -24,6 +24,7 @@ help:
 	@echo "make bench   measure, and write docs/benchmarks.md (some ten minutes)"
 	@echo "make bench-cluster"
 	@echo "             measure the controller on a real API server, and write that page anew (root, Linux; half an hour)"
+	@echo "make bench-dataplanes   compare data planes side by side (root, Linux, half an hour)"
 	@echo "make clean   remove the virtual environment and all caches"
 
 demo:
@@ -63,6 +64,10 @@ bench-cluster:
 	@$(READY) dev
 	KUBEBUILDER_ASSETS=$$(scripts/cluster-assets) PYTHONPATH=tests $(BIN)/python bench/cluster.py $(ARGS)
 	$(BIN)/python bench/report.py
+
+bench-dataplanes:
+	@$(READY) bench
+	cd bench && '$(abspath $(BIN))/python' -m dataplanes $(ARGS)
 
 clean:
 	rm -rf '$(VENV)' .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage dist build

@@ -1,0 +1,1 @@
+"""Data planes side by side on test hosts: `make bench-dataplanes`."""

@@ -1,0 +1,105 @@
+"""Test hosts for the benchmark: a client, a backend and one gateway per data plane, as network namespaces.
+
+In: names of planes. Out: namespaces with addresses and routes, gone after the block. Each plane has a gateway host of
+its own, because connection tracking and rules of one would slow the traffic of another::
+
+    client ─── 10.83.i.0/25 ─── gateway i ─── 10.83.i.128/25 ─── backend
+
+The client has several addresses on each link, so that the number of its ports is no limit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import subprocess
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+PREFIX = "tgb"
+CLIENT, BACKEND = f"{PREFIX}-client", f"{PREFIX}-backend"
+CLIENT_ADDRESSES = 4
+
+
+class Link(msgspec.Struct, frozen=True, kw_only=True):
+    """The way of one plane's traffic: the gateway's namespace, and the addresses on it."""
+
+    namespace: str
+    clients: tuple[str, ...]
+    gateway: str
+    inner: str
+    backend: str
+
+
+@contextlib.contextmanager
+def hosts(planes: Sequence[str]) -> Iterator[dict[str, Link]]:
+    """The namespaces of all planes while the block lasts; what an earlier run left is removed first."""
+    _remove()
+    try:
+        for name in (CLIENT, BACKEND):
+            _add(name)
+        yield {plane: _link(number, plane) for number, plane in enumerate(planes)}
+    finally:
+        _remove()
+
+
+def inside(namespace: str, *command: str) -> list[str]:
+    """The command line that runs a command on a test host, allowed to open as many files as root may."""
+    _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return ["ip", "netns", "exec", namespace, "prlimit", f"--nofile={files}:{files}", *command]
+
+
+def run(*command: str) -> str:
+    """Run a command to its end and return what it printed. Ends the benchmark when it fails."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)}: {done.stderr.strip() or done.stdout.strip()}")
+    return done.stdout
+
+
+def _link(number: int, plane: str) -> Link:
+    gateway = f"{PREFIX}-{plane}"
+    network = f"10.83.{number}"
+    link = Link(
+        namespace=gateway,
+        clients=tuple(f"{network}.{2 + position}" for position in range(CLIENT_ADDRESSES)),
+        gateway=f"{network}.1",
+        inner=f"{network}.129",
+        backend=f"{network}.130",
+    )
+    _add(gateway)
+    _connect((CLIENT, f"c{number}", link.clients), (gateway, "outer", (link.gateway,)))
+    _connect((BACKEND, f"b{number}", (link.backend,)), (gateway, "inner", (link.inner,)))
+    run(*inside(CLIENT, "ip", "route", "add", f"{network}.128/25", "via", link.gateway))
+    run(*inside(BACKEND, "ip", "route", "add", f"{network}.0/25", "via", link.inner))
+    run(*inside(gateway, "sysctl", "-qw", "net.ipv4.ip_forward=1"))
+    return link
+
+
+def _add(namespace: str) -> None:
+    run("ip", "netns", "add", namespace)
+    run(*inside(namespace, "ip", "link", "set", "lo", "up"))
+    run(*inside(namespace, "sysctl", "-qw", "net.ipv4.ip_local_port_range=10240 65000", "net.core.somaxconn=65535"))
+    run(*inside(namespace, "sysctl", "-qw", "net.ipv4.tcp_max_syn_backlog=65535", "net.ipv4.tcp_tw_reuse=1"))
+
+
+def _connect(*ends: tuple[str, str, Sequence[str]]) -> None:
+    (first, first_name, _), (second, second_name, _) = ends
+    run("ip", "link", "add", first_name, "netns", first, "type", "veth", "peer", "name", second_name, "netns", second)
+    for namespace, name, addresses in ends:
+        for address in addresses:
+            run(*inside(namespace, "ip", "address", "add", f"{address}/25", "dev", name))
+        run(*inside(namespace, "ip", "link", "set", name, "up"))
+
+
+def _remove() -> None:
+    listed = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True).stdout
+    for line in listed.splitlines():
+        name = line.split()[0]
+        if name.startswith(f"{PREFIX}-"):
+            for pid in run("ip", "netns", "pids", name).split():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(pid), 9)
+            run("ip", "netns", "delete", name)

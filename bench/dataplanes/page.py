@@ -1,0 +1,151 @@
+"""Writes ``docs/data-planes.md`` and its plot from what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import figures
+
+TARGET = Path(__file__).parents[2] / "docs" / "data-planes.md"
+DIRECT = "direct"
+PLOT = "data-planes.svg"
+
+_MIB, _MS = 2**20, 1e3
+_RATES = (
+    ("new connections/s", "new connections"),
+    ("requests/s, 1 conn.", "requests, 1 connection"),
+    ("requests/s, 64 conn.", "requests, 64 connections"),
+    ("requests/s, 512 conn.", "requests, 512 connections"),
+    ("bulk, 1 stream(s) B/s", "bulk, 1 stream"),
+    ("bulk, 4 stream(s) B/s", "bulk, 4 streams"),
+)
+"""Columns where more is better, with their names for people."""
+_TIMES = (
+    ("connect p50", "connect p50"), ("connect p99", "connect p99"),
+    ("requests/s, 1 conn. p50", "1 conn. p50"), ("requests/s, 1 conn. p99", "1 conn. p99"),
+    ("requests/s, 64 conn. p50", "64 conn. p50"), ("requests/s, 64 conn. p99", "64 conn. p99"),
+    ("requests/s, 512 conn. p50", "512 conn. p50"), ("requests/s, 512 conn. p99", "512 conn. p99"),
+)  # fmt: skip
+_COSTS = (
+    ("machine CPU s/GB", "machine, CPU s per GB", "{:.2f}"),
+    ("process CPU s/GB", "processes, CPU s per GB", "{:.2f}"),
+)
+
+_OPENING = """\
+# Data planes side by side
+
+Written by `make bench-dataplanes`, which anyone with root on Linux can run; every figure comes from that one run. Read
+the ratios: absolute rates depend on the machine, and client, gateway and backend share its processors.
+
+![Rates as a share of direct routing]({plot})
+
+*direct* is the same two hosts with nothing but routing between them. Each plane has a gateway host of its own in a
+network namespace; a value is the median of {rounds} rounds in which the planes take turns. Requests and new connections
+come from wrk (one thread) against nginx, bulk from iperf3, connects from a Python client.
+"""
+
+
+def write(result: Mapping[str, Any], target: Path) -> None:
+    """The page at ``target``, the plot beside it."""
+    medians = {
+        plane: {column: figures.median(values) for column, values in columns.items()}
+        for plane, columns in result["values"].items()
+    }
+    plot(medians, target.with_name(PLOT))
+    parts = [
+        _OPENING.format(plot=PLOT, rounds=result["effort"]["rounds"]),
+        _where(result),
+        "## Rates\n\nIn brackets: the share of *direct*.\n",
+        _rates(medians),
+        "## Times\n",
+        _times(medians),
+        "## What it costs\n",
+        _costs(medians, result["effort"]["idle"]),
+        "## Connections while the configuration changes\n",
+        _survival(result),
+    ]
+    target.write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")
+    print(f"written: {target}")
+
+
+def plot(medians: Mapping[str, Mapping[str, float]], target: Path) -> None:
+    """Bars of every rate as a share of direct routing."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    mpl.rcParams["svg.hashsalt"] = "tidegate"  # The same figures give the same file.
+    from matplotlib import pyplot as plt
+
+    shown = [plane for plane in medians if plane != DIRECT]
+    figure, axes = plt.subplots(figsize=(10, 4.5), layout="constrained")
+    width = 0.8 / len(shown)
+    for number, plane in enumerate(shown):
+        shares = [medians[plane][column] / medians[DIRECT][column] for column, _ in _RATES]
+        places = [place + (number - (len(shown) - 1) / 2) * width for place in range(len(_RATES))]
+        axes.bar(places, shares, width, label=plane)
+    axes.axhline(1.0, color="black", linewidth=0.8)
+    axes.set_xticks(range(len(_RATES)), [name.replace(", ", "\n") for _, name in _RATES])
+    axes.set_ylabel("share of direct routing")
+    axes.legend(ncols=len(shown), loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
+    figure.savefig(target, metadata={"Date": None})
+    plt.close(figure)
+
+
+def _where(result: Mapping[str, Any]) -> str:
+    machine = figures.machine()
+    versions = [(plane, version) for plane, version in result["versions"].items() if plane != DIRECT]
+    text = "## Where\n\n" + table(("what", "here"), [*machine.items(), *versions])
+    return f"{text}\nLoad of the machine by other work when it began: {result['load']:.1f}.\n"
+
+
+def _rates(medians: Mapping[str, Mapping[str, float]]) -> str:
+    rows = []
+    for plane, columns in medians.items():
+        cells = [plane]
+        for column, _ in _RATES:
+            value = columns[column]
+            shown = f"{value / _MIB:,.0f} MiB/s" if column.startswith("bulk") else f"{value:,.0f}/s"
+            cells.append(shown if plane == DIRECT else f"{shown} ({value / medians[DIRECT][column]:.2f})")
+        rows.append(cells)
+    return table(("plane", *(name for _, name in _RATES)), rows)
+
+
+def _times(medians: Mapping[str, Mapping[str, float]]) -> str:
+    rows = [(plane, *(f"{columns[column] * _MS:.2f} ms" for column, _ in _TIMES)) for plane, columns in medians.items()]
+    return (
+        "*connect*: from an idle client until the backend's first byte. The others: one request, at full rate.\n\n"
+        + table(("plane", *(name for _, name in _TIMES)), rows)
+    )
+
+
+def _costs(medians: Mapping[str, Mapping[str, float]], idle: int) -> str:
+    rows = []
+    for plane, columns in medians.items():
+        memory = columns["bytes/idle connection"] * 10_000 / _MIB
+        rows.append((plane, f"{memory:.1f} MiB", *(form.format(columns[column]) for column, _, form in _COSTS)))
+    text = table(("plane", "memory per 10,000 idle connections", *(name for _, name, _ in _COSTS)), rows)
+    return (
+        f"{text}\nMemory: what processes and connection tracking take more with {idle:,} idle connections. Machine:\n"
+        "all processors together, for client and backend too; the difference to *direct* is the plane's.\n"
+    )
+
+
+def _survival(result: Mapping[str, Any]) -> str:
+    rows = [
+        (plane, *(f"{found[column]:,.0f}" for column in ("kept", "broken", "new", "failed")))
+        for plane, found in result["survival"].items()
+        if plane != DIRECT
+    ]
+    text = table(("plane", "kept", "broken", "new connections meanwhile", "of these failed"), rows)
+    return (
+        f"{result['effort']['changes']} changes of all weights, ten a second, the way each program's manual asks for,\n"
+        f"and long-lived connections that speak twenty times a second.\n\n{text}"
+    )
+
+
+def table(header: Sequence[object], rows: Sequence[Sequence[object]]) -> str:
+    """A table in Markdown."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
