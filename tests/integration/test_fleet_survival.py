@@ -15,7 +15,7 @@ from support.cluster_fleets import FleetBench, fleet_in
 from support.infrastructures import CONTAINER, CONTROLLER, CREDENTIALS, IMAGE
 from support.waiting import eventually
 from tidegate.fleet.kinds import GENERATED, SECRET
-from tidegate.fleet.metadata import SELECTS_ALL
+from tidegate.fleet.metadata import GATEWAY_NAME, SELECTS_ALL
 from tidegate.fleet.objects import manifests
 from tidegate.plan.infrastructure import Infrastructure
 
@@ -84,7 +84,7 @@ async def wrong(fleet: FleetBench, wanted: dict[str, Infrastructure]) -> list[st
     found = {
         kind.key(fleet.cluster.namespace, one["metadata"]["name"]): one
         for kind in GENERATED
-        for one in await fleet.api.items(kind.name, labels=SELECTS_ALL)
+        for one in await fleet.api.items(kind.name, labels=f"{SELECTS_ALL},{GATEWAY_NAME}")
     }
     # Of the Secrets, every proxy's is another one; whether they are good is shown elsewhere.
     differs = [

@@ -35,12 +35,9 @@ from tidegate.kube.client import KubeClient
 from tidegate.kube.reflector import Reflector, Removed, Replaced
 from tidegate.names import CONTROLLER_NAME, ObjectKey
 from tidegate.plan.infrastructure import Infrastructure, ProxyContainer
-from tidegate.telemetry.logs import logger
 
 LOOKS_AT_A_TIME: Final = 8
 """So many sites are looked at at the same time."""
-
-_log = logger("fleet")
 
 
 class ObjectOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,7 +71,7 @@ class Fleet:
         self._agenda: Agenda[Site] = Agenda()
         self._stirred = asyncio.Event()
         self._inventory = Inventory()
-        self._troubles = Troubles(self._tell)
+        self._troubles = Troubles(self._troubled)
 
     def set(self, changes: Mapping[ObjectKey, Wanted | None]) -> None:
         """Take what is wanted for Gateways from now on; None: nothing. For every replica; returns at once.
@@ -98,7 +95,7 @@ class Fleet:
         """Keep all objects as they should be until cancelled. Only for the leader."""
         await self._told.wait()
         await self._authority.known()
-        self._inventory, self._agenda, self._troubles = Inventory(), Agenda(), Troubles(self._tell)
+        self._inventory, self._agenda, self._troubles = Inventory(), Agenda(), Troubles(self._troubled)
         keeper = Keeper(
             self._client,
             authority=self._authority,
@@ -187,10 +184,3 @@ class Fleet:
             image=self._options.image,
             controller=self._options.controller,
         )
-
-    def _tell(self, gateway: ObjectKey, message: str | None) -> None:
-        if message is not None:
-            _log.warning("data plane incomplete", gateway=gateway.path, reason=message)
-        else:
-            _log.info("data plane complete again", gateway=gateway.path)
-        self._troubled(gateway, message)
