@@ -6,6 +6,7 @@ import json
 import re
 import socket
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import structlog
@@ -23,6 +24,7 @@ from tidegate.names import CONTROLLER_IDENTITY, proxy_identity
 from tidegate.plan.outcome import Failed, FailureReason, Live, Pending
 
 A, B = "team-a/gw", "team-b/gw"
+METRICS_PAGE = Path(__file__).parents[2] / "docs/metrics.md"
 
 
 @pytest.fixture
@@ -244,7 +246,10 @@ async def test_metrics_have_labels(issuer: Issuer, made: Pods, ports: Ports) -> 
             r'^envoy_control_plane_connected_state{gateway="team-a/gw"} 1$',
         ):
             await eventually(metrics, lambda text, wanted=series: re.search(wanted, text, re.MULTILINE), what=series)
-        assert "_bucket" not in await metrics()
+        text = await metrics()
+        assert "_bucket" not in text
+        documented = set(re.findall(r"^\| `(envoy_\w+)`", METRICS_PAGE.read_text(), re.MULTILINE))
+        assert documented - set(re.findall(r"^# TYPE (\w+)", text, re.MULTILINE)) == set()
         for hidden in ("/", "/config_dump", "/stats", "/certs", "/ready/", "/quitquitquit"):
             assert (await pod.get(hidden))[0] == 404
 

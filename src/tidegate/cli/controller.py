@@ -106,6 +106,8 @@ def run_controller(settings: ControllerSettings, log_format: LogFormat) -> int:
 
 
 async def _serve(settings: ControllerSettings, wishes: Wishes) -> None:
+    # Read when gRPC is imported: by default it writes lines of its own, for every handshake that fails, say.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     from tidegate.app import controller as app
 
     await app.run(settings, stop=wishes.stop)

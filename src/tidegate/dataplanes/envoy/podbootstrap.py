@@ -63,8 +63,8 @@ _STATISTICS: tuple[string_pb2.StringMatcher, ...] = (
         string_pb2.StringMatcher(safe_regex=regex_pb2.RegexMatcher(regex=regex))
         for regex in (
             r"tcp\..+\.downstream_cx_(total|rx_bytes_total|tx_bytes_total)",
-            # Of the whole listener: the workers have counters too.
-            r"listener\.[^.]+\.downstream_cx_active",
+            # Of the sockets of a plan, whose names have slashes, and of all workers together.
+            r"listener\.[^./]+/[^.]+\.downstream_cx_active",
             r"listener_manager\.(total_listeners_(active|draining|warming)|listener_create_failure)",
             r"server\.(live|uptime|memory_allocated|days_until_first_cert_expiring)",
             r"control_plane\.connected_state",

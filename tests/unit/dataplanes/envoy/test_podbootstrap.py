@@ -171,6 +171,7 @@ def test_everything_has_the_gateway_for_a_label() -> None:
         ("listener.a=2fgw/TCP/any/80.downstream_cx_active", True),
         ("listener.a=2fgw/TCP/any/80.downstream_cx_length_ms", False),
         ("listener.a=2fgw/TCP/any/80.worker_0.downstream_cx_active", False),
+        ("listener.tidegate-status.downstream_cx_active", False),
         ("control_plane.connected_state", True),
         ("server.live", True),
         ("server.initialization_time_ms", False),
