@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import psutil
 import pytest
 import structlog
 
@@ -143,12 +145,7 @@ async def test_a_proxy_waits_for_its_gateway(issuer: Issuer, made: Pods, ports: 
     async with replica(issuer) as (plane, present):
         present.apply({})
         pod = made.run(A, plane.port)
-
-        async def connected() -> bool:
-            text = await pod.stats()
-            return "control_plane.connected_state: 1" in text
-
-        await eventually(connected, what="the proxy is connected", within=15.0)
+        await pod.until_connected()
         assert not await pod.is_ready()
         present.apply(forward(port, address="*", scope=A))
         plane.set_infrastructure({gateway_key(A): plan_of(A)})
@@ -252,6 +249,24 @@ async def test_metrics_have_labels(issuer: Issuer, made: Pods, ports: Ports) -> 
         assert documented - set(re.findall(r"^# TYPE (\w+)", text, re.MULTILINE)) == set()
         for hidden in ("/", "/config_dump", "/stats", "/certs", "/ready/", "/quitquitquit"):
             assert (await pod.get(hidden))[0] == 404
+
+
+async def test_the_container_is_envoy_itself(issuer: Issuer, made: Pods) -> None:
+    """The process that the container was started with is Envoy now, may open all files it can, and ends when told."""
+    async with replica(issuer, A) as (plane, present):
+        present.apply({})
+        pod = made.run(A, plane.port)
+        await pod.until_ready()
+        process = psutil.Process(pod.process.pid)
+        assert Path(process.exe()).name == "envoy"
+        soft, hard = process.rlimit(psutil.RLIMIT_NOFILE)
+        assert soft == hard
+        pod.process.send(signal.SIGTERM)
+
+        async def ended() -> bool:
+            return not pod.process.running
+
+        await eventually(ended, what="it has ended")
 
 
 async def test_draining_waits_for_connections(issuer: Issuer, made: Pods, ports: Ports) -> None:

@@ -118,6 +118,8 @@ async def serving_fleet() -> AsyncIterator[Serving]:
         async with replica(issuer, SCOPE) as (plane, present), pods(issuer, ports) as made:
             pod = made.run(SCOPE, plane.port)
             plane.set_ready(SCOPE, frozenset({pod.address}))
+            # Until the first plan is applied it is told nothing, so this is all that can be awaited.
+            await pod.until_connected()
             yield present
     finally:
         ports.release()

@@ -103,6 +103,14 @@ class ProxyPod:
         status, _ = await self.get("/ready")
         return status == 200
 
+    async def is_connected(self) -> bool:
+        """Whether it has a stream to its control plane."""
+        return "control_plane.connected_state: 1" in await self.stats()
+
+    async def until_connected(self, *, within: float = 15.0) -> None:
+        """Wait until it has a stream to its control plane."""
+        await eventually(self.is_connected, what=f"proxy {self.name} is connected", within=within, every=0.05)
+
     async def until_ready(self, *, within: float = 15.0) -> None:
         """Wait until the readiness probe succeeds."""
         try:
