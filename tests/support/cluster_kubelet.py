@@ -174,6 +174,7 @@ class Pod:
             "metadata.name": self.name,
             "metadata.namespace": self.namespace,
             "status.podIP": self.address,
+            "status.podIPs": self.address,
             "spec.nodeName": NODE_NAME,
         }
         return container_spec(self.spec, facts, directories, self._lookups(names))

@@ -47,7 +47,7 @@ class ProxyPod:
             directory.mkdir(parents=True, exist_ok=True)
         for file, text in container.files.items():
             (configuration / file).write_text(text)
-        words = {"$(POD_NAME)": name, "$(POD_IP)": address}
+        words = {"$(POD_NAME)": name, "$(POD_IPS)": address}
         arguments = [words.get(argument, argument) for argument in container.arguments]
         self.process = Daemon(COMMAND, arguments, configuration.parent / "container.log")
         self.admin = AdminClient(Path(container.run_directory) / ADMIN_SOCKET)

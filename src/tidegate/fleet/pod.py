@@ -84,7 +84,7 @@ def _container(infrastructure: Infrastructure, container: ProxyContainer, image:
         "name": "proxy",
         "image": image,
         "args": list(container.arguments),
-        "env": [_from_status("POD_NAME", "metadata.name"), _from_status("POD_IP", "status.podIP")],
+        "env": [_from_status("POD_NAME", "metadata.name"), _from_status("POD_IPS", "status.podIPs")],
         "ports": [{"name": _STATUS, "containerPort": container.status_port, "protocol": "TCP"}],
         "readinessProbe": {
             "httpGet": {"path": "/ready", "port": _STATUS},

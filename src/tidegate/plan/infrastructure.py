@@ -95,7 +95,7 @@ class ProxyContainer(msgspec.Struct, frozen=True, kw_only=True):
     """What the container of a data plane's Pod runs: from the data plane, which knows it, to the fleet.
 
     ``arguments`` and ``drain_arguments`` follow the image's command (``tidegate``); the latter runs before the
-    container is told to end, for up to the drain time. ``$(POD_NAME)`` and ``$(POD_IP)`` in the former stand for the
+    container is told to end, for up to the drain time. ``$(POD_NAME)`` and ``$(POD_IPS)`` in the former stand for the
     Pod's; in the latter nothing does. ``files`` (name to content) are mounted in ``configuration_directory``; the
     certificate (``tls.crt``, ``tls.key``) and the authorities to trust (``ca.crt``) in ``certificates_directory``;
     ``run_directory`` is empty and writable. ``status_port`` answers ``GET /ready`` (200 once the first configuration is

@@ -52,7 +52,7 @@ def container(
     )
     start = ("proxy", "run", "--bootstrap", f"{directories.configuration}/{BOOTSTRAP_FILE}")
     where = ("--run-dir", directories.run)
-    who = ("--name", "$(POD_NAME)", "--address", "$(POD_IP)")
+    who = ("--name", "$(POD_NAME)", "--address", "$(POD_IPS)")
     workers = ("--concurrency", str(_concurrency(parameters.resources)))
     # A node's ports belong to everybody on it; a Pod's to nobody else.
     ports = ("--exclusive-ports",) if parameters.host_network else ()

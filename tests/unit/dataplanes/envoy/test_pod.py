@@ -36,7 +36,7 @@ def test_runs_our_own_command() -> None:
     assert value(one.arguments, "--run-dir") == value(one.drain_arguments, "--run-dir") == one.run_directory
     assert value(one.drain_arguments, "--time") == "90s"
     assert value(one.arguments, "--name") == "$(POD_NAME)"
-    assert value(one.arguments, "--address") == "$(POD_IP)"
+    assert value(one.arguments, "--address") == "$(POD_IPS)"
 
 
 def test_files_know_where_things_are() -> None:
