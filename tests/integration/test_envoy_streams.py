@@ -15,7 +15,7 @@ from support.envoys import serving_envoy
 from support.plans import forward, pool
 from support.ports import Ports
 from support.waiting import eventually
-from tidegate.dataplanes.envoy.hostaddresses import wildcard_address
+from tidegate.dataplanes.hostaddresses import wildcard_address
 from tidegate.plan.outcome import Live
 
 HUNDRED_MEGABYTES = 100_000_000

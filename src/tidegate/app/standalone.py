@@ -34,7 +34,7 @@ from tidegate.core.decision import Decision
 from tidegate.core.tables import OUTCOMES
 from tidegate.dataplanes.base import DataPlane
 from tidegate.dataplanes.envoy.features import FEATURES as ENVOY_FEATURES
-from tidegate.dataplanes.envoy.hostaddresses import host_addresses
+from tidegate.dataplanes.hostaddresses import host_addresses
 from tidegate.errors import SettingsError, TidegateError
 from tidegate.instance import InstanceDirectory, claim
 from tidegate.model.diagnostics import Diagnostic, Location

@@ -44,9 +44,9 @@ def run(
 ) -> None:
     """Become the Envoy of a Pod."""
     from tidegate.dataplanes.envoy import podstart, proxynode
-    from tidegate.dataplanes.envoy.hostaddresses import wildcard_address
     from tidegate.dataplanes.envoy.options import EnvoyOptions
     from tidegate.dataplanes.envoy.translate import TranslateOptions
+    from tidegate.dataplanes.hostaddresses import wildcard_address
 
     node = proxynode.ProxyNode(
         name=name,

@@ -72,11 +72,13 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
     """Counters of the connections that one route served on one listener.
 
     All but ``active`` only ever grow while the instance's state directory lives. ``received`` and
-    ``sent`` are bytes from and to clients. ``route`` None: the listener had no route.
+    ``sent`` are bytes from and to clients. ``route`` None: the listener had no route. ``backend`` is the label of
+    the share, from a data plane that counts each apart; those of one route add up to the route's.
     """
 
     listener: ListenerKey
     route: ObjectKey | None
+    backend: str = ""
     opened: int
     refused: int
     active: int

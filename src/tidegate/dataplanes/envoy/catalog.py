@@ -16,7 +16,7 @@ from google.protobuf.message import Message
 from tidegate.dataplanes.envoy import naming, translate
 from tidegate.dataplanes.envoy.localities import split
 from tidegate.dataplanes.envoy.resources import Kind, Resource
-from tidegate.dataplanes.envoy.traffic import Series
+from tidegate.dataplanes.traffic import Series
 from tidegate.names import ListenerKey, ObjectKey, PoolKey, SocketKey, TargetKey
 from tidegate.plan.types import Endpoint, PlanChange, PlanValue, Pool, Socket, Target
 

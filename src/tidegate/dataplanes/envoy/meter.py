@@ -14,9 +14,10 @@ from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from tidegate.dataplanes.envoy import stats, trafficfile
+from tidegate.dataplanes import trafficfile
+from tidegate.dataplanes.envoy import stats
 from tidegate.dataplanes.envoy.generations import Generation
-from tidegate.dataplanes.envoy.traffic import Series, TrafficLedger
+from tidegate.dataplanes.traffic import Series, TrafficLedger
 from tidegate.errors import DataPlaneError
 from tidegate.plan.outcome import Traffic
 from tidegate.telemetry.logs import logger

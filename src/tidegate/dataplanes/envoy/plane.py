@@ -27,19 +27,19 @@ from tidegate.dataplanes.envoy.ads import Confirmation
 from tidegate.dataplanes.envoy.catalog import Catalog, Changed
 from tidegate.dataplanes.envoy.features import FEATURES
 from tidegate.dataplanes.envoy.generations import Generation
-from tidegate.dataplanes.envoy.hostaddresses import host_addresses, wildcard_address
 from tidegate.dataplanes.envoy.logtail import LogTail, Position, Rotation
 from tidegate.dataplanes.envoy.meter import TrafficMeter
 from tidegate.dataplanes.envoy.options import EnvoyOptions
-from tidegate.dataplanes.envoy.portwatch import PortWatch
 from tidegate.dataplanes.envoy.resources import Kind
-from tidegate.dataplanes.envoy.retries import BindRetries
 from tidegate.dataplanes.envoy.session import Session
 from tidegate.dataplanes.envoy.settlement import Settlement
 from tidegate.dataplanes.envoy.stats import counting_loggers
 from tidegate.dataplanes.envoy.supervisor import Supervisor
 from tidegate.dataplanes.envoy.translate import TranslateOptions
+from tidegate.dataplanes.hostaddresses import host_addresses, wildcard_address
+from tidegate.dataplanes.portwatch import PortWatch
 from tidegate.dataplanes.reports import ReportStream
+from tidegate.dataplanes.retries import BindRetries
 from tidegate.errors import DataPlaneError
 from tidegate.names import ListenerKey, ObjectKey, SocketKey
 from tidegate.plan.features import Features

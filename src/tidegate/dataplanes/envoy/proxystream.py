@@ -19,9 +19,9 @@ from tidegate.dataplanes.envoy.proxyevents import Changed as OutcomesChanged
 from tidegate.dataplanes.envoy.proxyevents import Connecting, Lost, ProxyEvent, Settled
 from tidegate.dataplanes.envoy.proxynode import ProxyNode
 from tidegate.dataplanes.envoy.resources import Kind
-from tidegate.dataplanes.envoy.retries import BindRetries
 from tidegate.dataplanes.envoy.session import Session
 from tidegate.dataplanes.envoy.settlement import Settlement
+from tidegate.dataplanes.retries import BindRetries
 from tidegate.names import SocketKey
 from tidegate.plan.outcome import Outcome, Pending, SocketReport
 

@@ -34,6 +34,7 @@ from envoy.extensions.access_loggers.stats.v3 import stats_pb2
 from google.protobuf import any_pb2, wrappers_pb2
 
 from tidegate.dataplanes.envoy.metadata import KEY_REFUSED, METADATA_NAMESPACE
+from tidegate.dataplanes.traffic import RawCounters
 from tidegate.errors import DataPlaneError
 
 STATISTICS_PREFIX = "tidegate."
@@ -57,18 +58,6 @@ _FIELDS: Mapping[str, tuple[tuple[str, str], ...]] = {
 _FILTER = r"^tcp\..*downstream_cx_|^tidegate\."
 QUERY = "/stats?format=json&usedonly&type=Counters&filter=" + urllib.parse.quote(_FILTER, safe="")
 """What to ask the admin interface for."""
-
-
-class RawCounters(msgspec.Struct, frozen=True, kw_only=True):
-    """What one Envoy has counted for one prefix: connections opened, refused and ended, and bytes
-    received from and sent to clients. They begin anew with the process, and when the prefix was gone.
-    """
-
-    opened: int = 0
-    refused: int = 0
-    ended: int = 0
-    received: int = 0
-    sent: int = 0
 
 
 class Admin(Protocol):

@@ -15,8 +15,8 @@ from support.plans import Change, forward, listener_key, pool, pool_key, remove,
 from tidegate.dataplanes.envoy import naming
 from tidegate.dataplanes.envoy.catalog import MAX_FORMER_SERIES, Catalog, Changed
 from tidegate.dataplanes.envoy.resources import Kind, Resource
-from tidegate.dataplanes.envoy.traffic import Series
 from tidegate.dataplanes.envoy.translate import TranslateOptions
+from tidegate.dataplanes.traffic import Series
 from tidegate.names import ListenerKey, ObjectKey, TargetKey
 from tidegate.plan.types import PlanKey, PlanValue, Pool, Socket
 

@@ -20,7 +20,7 @@ from tidegate.dataplanes.envoy.admin_client import AdminClient
 from tidegate.dataplanes.envoy.generations import Generation
 from tidegate.dataplanes.envoy.meter import TrafficMeter
 from tidegate.dataplanes.envoy.process import ProcessId
-from tidegate.dataplanes.envoy.traffic import Series
+from tidegate.dataplanes.traffic import Series
 
 SERIES = Series(listener_key("listener"), route_key("route"))
 

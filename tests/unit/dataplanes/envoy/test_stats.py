@@ -12,7 +12,8 @@ from support.backends import Backend, echo
 from support.clients import connect
 from support.static_envoy import StaticEnvoy, cluster, proxy, static_envoy
 from support.waiting import eventually
-from tidegate.dataplanes.envoy.stats import RawCounters, counting_loggers, fetch, parse
+from tidegate.dataplanes.envoy.stats import counting_loggers, fetch, parse
+from tidegate.dataplanes.traffic import RawCounters
 from tidegate.errors import DataPlaneError
 
 FOO = "any/TCP/8080|Gateway/default/edge|foo|TCPRoute/default/app"

@@ -15,8 +15,8 @@ from contextlib import ExitStack, contextmanager
 import psutil
 import pytest
 
-from tidegate.dataplanes.envoy import ports
-from tidegate.dataplanes.envoy.ports import Holder, foreign_listeners
+from tidegate.dataplanes import ports
+from tidegate.dataplanes.ports import Holder, foreign_listeners
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="reads the kernel's socket table")
 

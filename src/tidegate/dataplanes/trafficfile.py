@@ -1,7 +1,7 @@
 """Keeps the state of the traffic ledger in a file, so that counters go on when the controller starts again.
 
 In: a ledger's state. Out: the same, later. When to write is left to the plane: whatever was not written
-before a crash is counted again from the Envoy that went on meanwhile, so that only an Envoy that ends
+before a crash is counted again from what went on meanwhile, so that only a data plane that ends
 together with the controller takes something with it.
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from tidegate.dataplanes.envoy.traffic import LedgerState
+from tidegate.dataplanes.traffic import LedgerState
 from tidegate.errors import DataPlaneError
 
 _FORMAT = 1
@@ -26,7 +26,7 @@ class _File(msgspec.Struct, frozen=True, kw_only=True):
 def save(path: Path, state: LedgerState) -> None:
     """Replace the file by one with ``state``: a reader finds the old or the new one, never a half.
 
-    Not forced to the disk: after a crash of the whole machine there is no Envoy either to go on with.
+    Not forced to the disk: after a crash of the whole machine there is nothing either to go on with.
     Raises DataPlaneError when it cannot be written; the old one is still there then. Blocks.
     """
     draft = path.with_name(path.name + ".new")

@@ -1,23 +1,24 @@
-"""Counters that only grow, from counters that Envoy begins anew. Pure: no clock, no files, no Envoy.
+"""Counters that only grow, from counters that begin anew. Pure: no clock, no files, no data plane.
 
-In: what was counted by each Envoy process (``RawCounters`` per statistics prefix), who owns a prefix, and
-which processes are gone. Out: ``Traffic`` per listener and route. Asking Envoy is left to ``stats``, keeping
-the ledger's state to ``trafficfile``, and when to ask to the plane.
+In: what was counted by each *generation* of a data plane (``RawCounters`` per prefix), who owns a prefix, and
+which generations are gone. Out: ``Traffic`` per listener, route and backend. A generation is what counts
+until it is replaced: an Envoy process with its statistics prefixes, a table in the kernel with its marks. Asking
+it and when to ask is left to the plane, keeping the ledger's state to ``trafficfile``.
 
-How: for each process and prefix the ledger remembers the raw counters of the last look, the *baseline*, and
-adds to the totals what grew since. Envoy's counters of a prefix begin anew with a process, and when the
+How: for each generation and prefix the ledger remembers the raw counters of the last look, the *baseline*, and
+adds to the totals what grew since. Counters of a prefix begin anew with a generation, and when the
 prefix had vanished (its route was removed and its last connection ended). So
 
 * a prefix without baseline counts from zero, a lower value than the baseline too;
 * a prefix that is not in a look has vanished: its baseline is dropped;
-* ``retire`` drops all baselines of a process that ended;
+* ``retire`` drops all baselines of a generation that ended;
 * a look that failed is not reported at all, and changes nothing.
 
-Two processes side by side (a replacement) have baselines of their own and are simply added up. Totals and
-baselines are kept together, so a controller that starts again and adopts a running Envoy goes on without a
+Two generations side by side (a replacement) have baselines of their own and are simply added up. Totals and
+baselines are kept together, so a controller that starts again and adopts what runs goes on without a
 gap or a double count.
 
-What is lost: what a process counted after the last look, when it dies or a prefix vanishes before the
+What is lost: what a generation counted after the last look, when it ends or a prefix vanishes before the
 next one. The owner of a prefix that is about to go (removed listener, other route) should therefore be
 looked at once more right before; connections that stay open keep the prefix alive anyhow. And a prefix that
 vanishes, comes back and passes its baseline all between two looks counts only what exceeds the baseline.
@@ -32,7 +33,6 @@ from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 
-from tidegate.dataplanes.envoy.stats import RawCounters
 from tidegate.names import ListenerKey, ObjectKey
 from tidegate.plan.outcome import Traffic
 
@@ -40,15 +40,30 @@ MAX_SERIES = 20_000
 """How many series are remembered at most; those that have an owner now are never dropped."""
 
 
+class RawCounters(msgspec.Struct, frozen=True, kw_only=True):
+    """What one generation has counted for one prefix: connections opened, refused and ended, and bytes
+    received from and sent to clients. They begin anew with the generation, and when the prefix was gone.
+    """
+
+    opened: int = 0
+    refused: int = 0
+    ended: int = 0
+    received: int = 0
+    sent: int = 0
+
+
 class Series(msgspec.Struct, frozen=True, order=True, cache_hash=True):
-    """What counters are kept for: one route on one listener, or a listener without a route."""
+    """What counters are kept for: one route on one listener, or a listener without a route; where the data plane
+    counts backends apart, one backend (its label) of those.
+    """
 
     listener: ListenerKey
     route: ObjectKey | None
+    backend: str = ""
 
 
 class Totals(msgspec.Struct, frozen=True, kw_only=True):
-    """What was counted for a series, by all processes that ever were."""
+    """What was counted for a series, by all generations that ever were."""
 
     opened: int = 0
     refused: int = 0
@@ -64,7 +79,7 @@ class SeriesState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PrefixState(msgspec.Struct, frozen=True, kw_only=True):
-    """The baseline of a prefix in one process, in the ledger's state."""
+    """The baseline of a prefix in one generation, in the ledger's state."""
 
     generation: str
     prefix: str
@@ -89,10 +104,10 @@ class _Watched(msgspec.Struct, frozen=True):
 
 
 class TrafficLedger:
-    """Adds up what the Envoys of one plane count, going on where ``state`` was.
+    """Adds up what the generations of one plane count, going on where ``state`` was.
 
-    ``generation`` identifies a process for good: a restarted one has another, an adopted one keeps its own.
-    Processes of ``state`` that are gone by now must be retired.
+    ``generation`` identifies one for good: a new one has another name, an adopted one keeps its own.
+    Those of ``state`` that are gone by now must be retired.
     """
 
     def __init__(self, state: LedgerState = _EMPTY, *, max_series: int = MAX_SERIES) -> None:
@@ -105,11 +120,11 @@ class TrafficLedger:
 
     @property
     def generations(self) -> Collection[str]:
-        """The processes that have baselines."""
+        """Those that have baselines."""
         return tuple(self._watched)
 
     def observe(self, generation: str, counted: Mapping[str, RawCounters], owners: Mapping[str, Series]) -> None:
-        """Take one complete look at one process.
+        """Take one complete look at one generation.
 
         ``owners`` says whose each prefix is now. A prefix that is not in there any more still counts for
         its last owner, as connections that outlive their route do; one that never was is ignored.
@@ -130,17 +145,21 @@ class TrafficLedger:
         self._bound(owners.values())
 
     def retire(self, generation: str) -> None:
-        """The process has ended. Its totals stay; it has no active connections any more."""
+        """It has ended. Its totals stay; it has no active connections any more."""
         self._watched.pop(generation, None)
 
-    def traffic(self, present: Iterable[Series]) -> list[Traffic]:
-        """The counters now: of ``present``, what is planned, and of whatever else has connections open, sorted."""
-        active = self._active()
+    def traffic(self, present: Iterable[Series], active: Mapping[Series, int] | None = None) -> list[Traffic]:
+        """The counters now: of ``present``, what is planned, and of whatever else has connections open, sorted.
+
+        ``active``: the open connections, from a data plane that knows them; else, those opened and not ended.
+        """
+        active = self._active() if active is None else active
         shown = {*present, *(series for series, count in active.items() if count)}
         return [
             Traffic(
                 listener=series.listener,
                 route=series.route,
+                backend=series.backend,
                 opened=totals.opened,
                 refused=totals.refused,
                 active=active.get(series, 0),
@@ -206,6 +225,6 @@ def _growth(before: RawCounters, now: RawCounters) -> RawCounters:
     )
 
 
-def _order(series: Series) -> tuple[ListenerKey, bool, ObjectKey | None]:
-    """Listeners in order, without a route first; two of one listener are never both without a route."""
-    return (series.listener, series.route is not None, series.route)
+def _order(series: Series) -> tuple[ListenerKey, tuple[ObjectKey, ...], str]:
+    """Listeners in order, without a route first."""
+    return (series.listener, (series.route,) if series.route is not None else (), series.backend)

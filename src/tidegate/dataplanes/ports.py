@@ -1,12 +1,13 @@
 """Who else listens on our TCP ports.
 
-In: the sockets that we serve or want to serve, and the process ids of our Envoy generations. Out: for
+In: the sockets that we serve or want to serve, and the process ids of our own that listen there. Out: for
 each socket that a foreign process listens on, who that is. What follows from it (statuses, retries)
 is left to the plane.
 
 Why it is needed: Envoy binds with SO_REUSEPORT, so another process of the same user that does so too
 shares the port without any error and takes a part of the connections. A failed bind, on the other
-hand, is told by Envoy but without the holder's name.
+hand, is told by Envoy but without the holder's name. And translation in the kernel takes a local process's
+connections away without either of them noticing.
 
 Linux: ``listening`` says which sockets listen on a port, ``/proc/PID/fd`` which of them are ours. The cost
 depends on neither the number of connections to anything else nor that of processes, and the descriptors
@@ -34,7 +35,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 import msgspec
 import psutil
 
-from tidegate.dataplanes.envoy.listening import PROC, ListenSocket, listening
+from tidegate.dataplanes.listening import PROC, ListenSocket, listening
 from tidegate.names import WILDCARD_ADDRESS
 
 SocketAddress = tuple[str, int]
@@ -58,7 +59,7 @@ _SOMEBODY = Holder(description="another process", pid=None)
 def foreign_listeners(sockets: Collection[SocketAddress], own_pids: Collection[int]) -> Mapping[SocketAddress, Holder]:
     """The foreign process that listens on each of ``sockets``; sockets without one are absent.
 
-    ``own_pids`` are our Envoy processes of every generation; ids of processes that ended do no harm.
+    ``own_pids`` are our own processes that listen; ids of processes that ended do no harm.
     A foreign socket counts when its address overlaps ours: a wildcard overlaps every address of its family,
     an IPv4 address its IPv6-mapped form, a foreign ``::`` that is not limited to IPv6 also IPv4, and
     ``WILDCARD_ADDRESS`` everything. ``::`` of ours means IPv6 alone.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from support.plans import socket_key
-from tidegate.dataplanes.envoy.retries import FIRST_SECONDS, LONGEST_SECONDS, BindRetries
+from tidegate.dataplanes.retries import FIRST_SECONDS, LONGEST_SECONDS, BindRetries
 
 ONE, OTHER = socket_key(80), socket_key(81)
 

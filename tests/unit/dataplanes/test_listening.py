@@ -12,8 +12,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from tidegate.dataplanes.envoy import listening as module
-from tidegate.dataplanes.envoy.listening import ListenSocket, listening
+from tidegate.dataplanes import listening as module
+from tidegate.dataplanes.listening import ListenSocket, listening
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="asks the Linux kernel")
 

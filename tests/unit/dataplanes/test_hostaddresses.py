@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 
-from tidegate.dataplanes.envoy.hostaddresses import host_addresses, wildcard_address
+from tidegate.dataplanes.hostaddresses import host_addresses, wildcard_address
 
 
 def test_addresses_are_usable_by_others() -> None:

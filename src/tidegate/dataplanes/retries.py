@@ -1,4 +1,4 @@
-"""When to offer a listener again that Envoy could not open: Envoy itself tries only once.
+"""When to try a listener again that the data plane could not open: none tries by itself.
 
 In: which sockets fail now, and the time. Out: those whose turn it is. Holds no clock.
 """

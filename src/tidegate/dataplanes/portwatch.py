@@ -1,8 +1,9 @@
 """Watches for other processes on our ports: before a socket opens, and every couple of seconds after.
 
-In: the sockets of the plan. Out: who else listens there, per socket, in words. Needed because SO_REUSEPORT,
-without which two generations of Envoy could not serve side by side, also lets a stranger under our own user
-share a port without any error. How to find the holder is left to ``ports``, what follows to the owner.
+In: the sockets of the plan. Out: who else listens there, per socket, in words. Needed because no error tells:
+SO_REUSEPORT, without which two generations of Envoy could not serve side by side, also lets a stranger under our own
+user share a port, and what the kernel translates by itself has no socket that anybody could clash with. How to find
+the holder is left to ``ports``, what follows to the owner.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Mapping
 
-from tidegate.dataplanes.envoy import ports
+from tidegate.dataplanes import ports
 from tidegate.names import SocketKey
 
 PERIOD_SECONDS = 2.0

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.dataplanes.envoy import trafficfile
-from tidegate.dataplanes.envoy.stats import RawCounters
-from tidegate.dataplanes.envoy.traffic import LedgerState, Series, TrafficLedger
+from tidegate.dataplanes import trafficfile
+from tidegate.dataplanes.traffic import LedgerState, RawCounters, Series, TrafficLedger
 from tidegate.errors import DataPlaneError
 from tidegate.names import ListenerKey, ObjectKey
 

@@ -11,7 +11,7 @@ from support.plans import socket_key
 from support.ports import Ports
 from support.strangers import stranger
 from support.waiting import eventually
-from tidegate.dataplanes.envoy.portwatch import PortWatch
+from tidegate.dataplanes.portwatch import PortWatch
 from tidegate.names import SocketKey
 
 

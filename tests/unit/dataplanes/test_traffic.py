@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
-from tidegate.dataplanes.envoy.stats import RawCounters
-from tidegate.dataplanes.envoy.traffic import LedgerState, Series, TrafficLedger
+from tidegate.dataplanes.traffic import LedgerState, RawCounters, Series, TrafficLedger
 from tidegate.names import ListenerKey, ObjectKey
 from tidegate.plan.outcome import Traffic
 
@@ -40,6 +39,21 @@ def test_nothing_counted_yet() -> None:
     """A planned series that Envoy never mentioned has zeros."""
     traffic = only(TrafficLedger())
     assert (traffic.opened, traffic.refused, traffic.active, traffic.received, traffic.sent) == (0, 0, 0, 0, 0)
+
+
+def test_backends_of_a_route_are_counted_apart() -> None:
+    """Where a data plane tells the backends of a route apart, each has a row of its own, in order."""
+    blue, red = (msgspec.structs.replace(FOO, backend=backend) for backend in ("blue", "red"))
+    ledger = TrafficLedger()
+    ledger.observe("1", {"1": raw(3), "2": raw(5)}, {"1": red, "2": blue})
+    assert [(one.backend, one.opened) for one in ledger.traffic([red, blue])] == [("blue", 5), ("red", 3)]
+
+
+def test_active_connections_that_are_known_count() -> None:
+    """A data plane that knows what is open says so; also of a series that is not planned any more."""
+    ledger = TrafficLedger()
+    ledger.observe("1", {"foo": raw(5), "bar": raw(2)}, OWNERS)
+    assert [(one.opened, one.active) for one in ledger.traffic([FOO], {BAR: 1})] == [(2, 1), (5, 0)]
 
 
 def test_counts_grow_with_envoy() -> None:
