@@ -31,9 +31,13 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Live(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """New connections are served by exactly ``revision``."""
+    """New connections are served by exactly ``revision``.
+
+    ``note`` says, for people, which clients are refused because the plane cannot bring them to a backend.
+    """
 
     revision: str
+    note: str = ""
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True, tag=True):

@@ -1,0 +1,166 @@
+"""The plan as the kernel needs it, one change at a time. Pure.
+
+In: plan changes, facts of the host. Out: which sockets must be written again, and for each its ``Forwarding``. The
+cost of a change depends on what it touches: a pool knows the sockets that use it. Writing is left to ``keeper``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar, assert_never
+
+from tidegate.dataplanes.nftables import translate
+from tidegate.dataplanes.nftables.marks import MarkKey, Marks
+from tidegate.dataplanes.nftables.reach import HostFacts, Reach
+from tidegate.dataplanes.nftables.ruleset import NOTHING, Forwarding
+from tidegate.dataplanes.nftables.translate import Offers
+from tidegate.names import PoolKey, SocketKey, TargetKey
+from tidegate.plan.types import PlanChange, PlanValue, Pool, Socket, Target
+
+_NO_KEYS: frozenset[MarkKey] = frozenset()
+
+
+class Catalog:
+    """All sockets, targets and pools of one plan. ``hairpins``: clients keep their source address."""
+
+    def __init__(self, marks: Marks, facts: HostFacts, *, hairpins: bool) -> None:
+        self._marks = marks
+        self._reach = Reach(facts)
+        self._hairpins = hairpins
+        self._sockets: dict[SocketKey, Socket] = {}
+        self._targets: dict[TargetKey, Target] = {}
+        self._pools: dict[PoolKey, Pool] = {}
+        self._pool_users: dict[PoolKey, set[TargetKey]] = {}
+        self._target_users: dict[TargetKey, SocketKey] = {}
+        self._offers: dict[PoolKey, Offers] = {}
+        self._wanted: dict[SocketKey, frozenset[MarkKey]] = {}
+        self._given: dict[SocketKey, frozenset[MarkKey]] = {}
+
+    def sockets(self) -> Mapping[SocketKey, Socket]:
+        """The sockets of the plan."""
+        return self._sockets
+
+    def apply(self, change: PlanChange) -> dict[SocketKey, None]:
+        """Take a change of the plan; returns the sockets to write again, in order."""
+        touched: dict[SocketKey, None] = {}
+        for key, value in change.items():
+            match key:
+                case SocketKey():
+                    self._set_socket(key, _typed(value, Socket))
+                    touched[key] = None
+                case TargetKey():
+                    self._set_target(key, _typed(value, Target))
+                    user = self._target_users.get(key)
+                    if user is not None:
+                        touched[user] = None
+                case PoolKey():
+                    touched.update(dict.fromkeys(self._set_pool(key, _typed(value, Pool))))
+                case _:
+                    assert_never(key)
+        return touched
+
+    def set_facts(self, facts: HostFacts) -> list[SocketKey]:
+        """The host has changed; returns the sockets to write again."""
+        if facts == self._reach.facts:
+            return []
+        self._reach = Reach(facts)
+        self._offers.clear()
+        return list(self._sockets)
+
+    def forwarding(self, key: SocketKey) -> Forwarding:
+        """What the kernel needs for a socket; ``NOTHING`` when the plan has none. Raises DataPlaneError."""
+        socket = self._sockets.get(key)
+        if socket is None:
+            self._wanted.pop(key, None)
+            return NOTHING
+        made = translate.translation(
+            socket, self._target(socket), self._offers_of, self._marks, hairpins=self._hairpins
+        )
+        self._wanted[key] = made.keys
+        self._given[key] = self._given.get(key, _NO_KEYS) | made.keys
+        return made.forwarding
+
+    def written(self, key: SocketKey) -> None:
+        """The kernel has what ``forwarding`` gave last; marks that it used for something else before are retired."""
+        wanted = self._wanted.get(key, _NO_KEYS)
+        for mark_key in self._given.pop(key, _NO_KEYS) - wanted:
+            self._marks.retire(mark_key)
+        if wanted:
+            self._given[key] = wanted
+
+    def limits(self, key: SocketKey) -> str:
+        """What there is to say about clients that a socket refuses because the kernel cannot bring them across."""
+        socket = self._sockets.get(key)
+        if socket is None:
+            return ""
+        backends = [
+            (backend.label, self._offers_of(backend.pool).ways)
+            for backend in translate.shares(self._target(socket))
+            if backend.pool is not None
+        ]
+        return self._reach.limits(key.address, backends)
+
+    def _target(self, socket: Socket) -> Target:
+        """Where a socket's connections go. A socket without a match or a target refuses all of them."""
+        key = _target_key(socket)
+        return self._targets.get(key) or Target(key=key, route=None, backends=())
+
+    def _offers_of(self, key: PoolKey) -> Offers:
+        found = self._offers.get(key)
+        if found is None:
+            pool = self._pools.get(key)
+            ways = self._reach.ways(pool.endpoints if pool is not None else ())
+            found = self._offers[key] = translate.offers(ways)
+        return found
+
+    def _set_socket(self, key: SocketKey, value: Socket | None) -> None:
+        old = self._sockets.pop(key, None)
+        if old is not None:
+            self._target_users.pop(_target_key(old), None)
+        if value is not None:
+            self._sockets[key] = value
+            self._target_users[_target_key(value)] = key
+
+    def _set_target(self, key: TargetKey, value: Target | None) -> None:
+        for pool in _pools_of(self._targets.pop(key, None)):
+            users = self._pool_users[pool]
+            users.discard(key)
+            if not users:
+                del self._pool_users[pool]
+        if value is not None:
+            self._targets[key] = value
+            for pool in _pools_of(value):
+                self._pool_users.setdefault(pool, set()).add(key)
+
+    def _set_pool(self, key: PoolKey, value: Pool | None) -> list[SocketKey]:
+        """Returns the sockets to write again."""
+        old = self._pools.pop(key, None)
+        if value is not None:
+            self._pools[key] = value
+        before, after = (pool.endpoints if pool is not None else () for pool in (old, value))
+        if before == after:
+            return []
+        self._offers.pop(key, None)
+        users = sorted(self._pool_users.get(key, ()))
+        return [self._target_users[target] for target in users if target in self._target_users]
+
+
+_Value = TypeVar("_Value")
+
+
+def _typed(value: PlanValue | None, expected: type[_Value]) -> _Value | None:
+    """The value of a key, which a plan never gives another type than the key's."""
+    if value is not None and not isinstance(value, expected):
+        raise TypeError(f"{value!r} is not a {expected.__name__}")
+    return value
+
+
+def _target_key(socket: Socket) -> TargetKey:
+    """The target of a TCP socket's one match; a socket without a match refuses, by a target of its own."""
+    return socket.matches[0].target if socket.matches else TargetKey(socket.key)
+
+
+def _pools_of(target: Target | None) -> set[PoolKey]:
+    if target is None:
+        return set()
+    return {backend.pool for backend in target.backends if backend.pool is not None}

@@ -1,0 +1,79 @@
+"""What matters of this host, as the kernel tells: addresses, forwarding, capabilities.
+
+Out: values, read anew with every call. Blocks for about a millisecond.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from pathlib import Path
+
+import psutil
+
+from tidegate.dataplanes.nftables.reach import Family, HostFacts
+
+PROC = Path("/proc")
+_FAMILIES = (socket.AF_INET, socket.AF_INET6)
+_FORWARDING = {Family.IPV4: "net/ipv4", Family.IPV6: "net/ipv6"}
+_CAP_NET_ADMIN = 12
+_NOT_INTERFACES = frozenset({"default"})
+
+
+def facts(*, routes_localnet: bool) -> HostFacts:
+    """The facts now."""
+    return HostFacts(
+        addresses=frozenset(addresses()),
+        forwards=frozenset(family for family in Family if forwards(family)),
+        routes_localnet=routes_localnet,
+    )
+
+
+def addresses() -> set[str]:
+    """All addresses of this host, in canonical text form, without zones."""
+    return {
+        one.address.partition("%")[0]
+        for interface in psutil.net_if_addrs().values()
+        for one in interface
+        if one.family in _FAMILIES
+    }
+
+
+def forwards(family: Family) -> bool:
+    """Whether packets of a family are forwarded from at least one interface."""
+    directory = PROC / "sys" / _FORWARDING[family] / "conf"
+    with contextlib.suppress(OSError):
+        return any(
+            read_number(interface / "forwarding") != 0
+            for interface in directory.iterdir()
+            if interface.name not in _NOT_INTERFACES
+        )
+    return False
+
+
+def is_local(address: str) -> bool:
+    """Whether the kernel takes an address as one of this host's, also one that no interface names."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.bind((address, 0))
+    except OSError:
+        return False
+    return True
+
+
+def has_net_admin() -> bool:
+    """Whether this process may change the network (CAP_NET_ADMIN)."""
+    with contextlib.suppress(OSError):
+        for line in (PROC / "thread-self" / "status").read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name == "CapEff":
+                return bool(int(value, 16) >> _CAP_NET_ADMIN & 1)
+    return False
+
+
+def read_number(path: Path) -> int:
+    """The number in a file of ``/proc/sys``, 0 when there is none."""
+    with contextlib.suppress(OSError, ValueError):
+        return int(path.read_text())
+    return 0

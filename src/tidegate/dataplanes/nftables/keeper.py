@@ -1,0 +1,202 @@
+"""Keeps the kernel's table as it should be: makes or adopts it, writes sockets, notices when somebody removed it.
+
+In: the ``Forwarding`` of sockets, as the plan goes on. Out: which of them the kernel has now. The one owner of the
+image of the table; its methods are used by one task at a time, and whatever blocks runs in a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Collection, Mapping
+from typing import TypeVar
+
+import msgspec
+
+from tidegate.dataplanes.nftables import marks, structure
+from tidegate.dataplanes.nftables.adoption import Adoption, Origin, adoption, free_slot, origin_of
+from tidegate.dataplanes.nftables.image import Image, Steps
+from tidegate.dataplanes.nftables.kernel import Kernel
+from tidegate.dataplanes.nftables.nft import Nft
+from tidegate.dataplanes.nftables.options import NftablesOptions
+from tidegate.dataplanes.nftables.ruleset import LANES, NOTHING, Forwarding, Place, Rung, mark_bytes
+from tidegate.dataplanes.nftables.structure import TableName
+from tidegate.dataplanes.nftables.threads import to_the_end
+from tidegate.names import SocketKey
+from tidegate.telemetry.logs import logger
+
+_log = logger("nftables")
+
+_Argument = TypeVar("_Argument")
+_Result = TypeVar("_Result")
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """What a socket should have in the kernel. Not ``admitted``: without its entry, so that it gets no connection."""
+
+    forwarding: Forwarding
+    admitted: bool
+
+
+class Keeper:
+    """The table of one instance."""
+
+    def __init__(self, table: TableName, options: NftablesOptions) -> None:
+        self.origin = Origin(0, "")
+        self._table = table
+        self._options = options
+        self._nft = Nft()
+        self._kernel = Kernel(table)
+        self._image = Image()
+        self._present: dict[SocketKey, Forwarding] = {}
+        self._rungs: set[Rung] = set()
+        self._generation = 0
+        self._shape: Mapping[str, int] = {}
+        self._working = asyncio.Lock()
+
+    def close(self) -> None:
+        """Let go of the table; it stays as it is."""
+        self._kernel.close()
+
+    async def begin(self) -> Adoption:
+        """Adopt the table that is there, or make one. Raises DataPlaneError when that cannot be; nothing is changed
+        then.
+        """
+        async with self._working:
+            found = await to_the_end(self._begin)
+        self._image = Image(found.elements, found.choices)
+        self._rungs = set(found.rungs)
+        return found
+
+    async def rebuild(self) -> None:
+        """Make the table again after it was lost: with new counters, and without any socket. Raises DataPlaneError."""
+        async with self._working:
+            await to_the_end(self._make, self.origin.slot)
+        self._image, self._present, self._rungs = Image(), {}, set()
+
+    async def write(self, wanted: Mapping[SocketKey, Wanted]) -> dict[SocketKey, str]:
+        """Bring sockets into the kernel. Returns those that it refuses, with the reason; they stay as they were.
+
+        Raises DataPlaneError when nothing could be written, TableLostError when the table is gone.
+        """
+        async with self._working:
+            await self._climb({rung for one in wanted.values() for rung in one.forwarding.rungs})
+            work = {
+                key: self._image.steps(self._present.get(key, NOTHING), one.forwarding, admitted=one.admitted)
+                for key, one in wanted.items()
+            }
+            faults = await to_the_end(self._counting, self._kernel.commit, work)
+        for key, one in wanted.items():
+            self._image.claim(one.forwarding)
+            if key in faults:
+                continue
+            self._image.entered(work[key])
+            self._image.swept(work[key])
+            if one.forwarding is NOTHING:
+                self._present.pop(key, None)
+            else:
+                self._present[key] = one.forwarding
+        return faults
+
+    async def sweep(self) -> None:
+        """The plan is complete: remove what nobody wanted. Raises as ``write``."""
+        steps = self._image.leftovers()
+        if steps == Steps():
+            return
+        _log.info("removing what is not in the plan", entries=len(steps.ended))
+        async with self._working:
+            await to_the_end(self._counting, self._kernel.sweep, steps)
+        self._image.entered(Steps(ended=steps.ended))
+        self._image.swept(steps)
+
+    def has(self, place: Place) -> bool:
+        """Whether the kernel has an element there."""
+        return self._image.has(place)
+
+    async def remove_lanes(self, lanes: Collection[int], counters: Mapping[str, Collection[bytes]]) -> None:
+        """Forget what was counted for lanes that no connection has any more: these elements. Raises as ``write``."""
+        async with self._working:
+            await to_the_end(self._counting, self._kernel.remove_counters, counters)
+        self._image.forget(Place(LANES, mark_bytes(lane)) for lane in lanes)
+
+    async def is_lost(self) -> bool:
+        """Whether somebody removed the table or emptied it. Cheap as long as nobody but us changes anything."""
+        async with self._working:
+            return await to_the_end(self._is_lost)
+
+    async def end_entries(self) -> None:
+        """Translate no new connection any more. Raises as ``write``."""
+        async with self._working:
+            await to_the_end(self._counting, self._kernel.close_entries, None)
+
+    def delete(self) -> None:
+        """Remove the table with all that it holds. Blocks for an instant. Raises DataPlaneError."""
+        self._kernel.delete()
+
+    def _begin(self) -> Adoption:
+        tables = self._kernel.tables()
+        present = next((one for one in tables if one.name == str(self._table)), None)
+        origin = origin_of(present) if present is not None else None
+        if origin is None:
+            if present is not None:
+                _log.warning("table not adopted, as it does not say where it comes from", table=str(self._table))
+                self._kernel.delete()
+            self._make(free_slot(self._table.instance, tables))
+            return Adoption()
+        self.origin = origin
+        found = adoption(self._kernel.read(), structure.chains(self._options))
+        self._structure(found)
+        _log.info("table adopted", table=str(self._table), elements=len(found.elements))
+        return found
+
+    def _make(self, slot: int) -> None:
+        self.origin = Origin(slot, secrets.token_hex(4))
+        self._structure(Adoption())
+        _log.info("table made", table=str(self._table))
+
+    def _structure(self, found: Adoption) -> None:
+        """Write everything that does not depend on the plan: a new table, or the same into an existing one."""
+        self._nft.run(
+            structure.table(
+                self._table,
+                self.origin.comment,
+                marks.prefix(self.origin.slot),
+                self._options,
+                rungs=found.rungs,
+                obsolete=found.obsolete,
+            )
+        )
+        self._look()
+
+    async def _climb(self, needed: set[Rung]) -> None:
+        """Have a rung for every number of endpoints: the ladders are written anew when one is missing."""
+        if not needed <= self._rungs:
+            rungs = self._rungs | needed
+            await to_the_end(self._nft.run, structure.ladders(self._table, rungs))
+            await to_the_end(self._look)
+            self._rungs = rungs
+
+    def _counting(self, change: Callable[[_Argument], _Result], argument: _Argument) -> _Result:
+        """Change the table, and tell our own changes from those of others."""
+        before = self._kernel.commits
+        result = change(argument)
+        ours = self._kernel.commits - before
+        if self._kernel.generation() == self._generation + ours:
+            self._generation += ours
+        return result
+
+    def _look(self) -> None:
+        """Remember how the table looks, to see whether somebody else changes it."""
+        self._generation = self._kernel.generation()
+        self._shape = self._present_shape()
+
+    def _present_shape(self) -> dict[str, int]:
+        ours = structure.chains(self._options)
+        return {name: use for name, use in self._kernel.chains().items() if name in ours}
+
+    def _is_lost(self) -> bool:
+        generation = self._kernel.generation()
+        if generation == self._generation:
+            return False
+        self._generation = generation
+        return self._present_shape() != self._shape

@@ -1,0 +1,144 @@
+"""The table in the kernel: reads it, changes it, counts by it. The shell around ``bytecode`` and ``commit``.
+
+Every method blocks, for milliseconds at most unless there is very much to read. An object is used by one thread at a
+time. Raises DataPlaneError when the kernel does not answer, TableLostError when the table is gone.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+import msgspec
+
+from tidegate.dataplanes.nftables import bytecode, ruleset
+from tidegate.dataplanes.nftables.adoption import Contents
+from tidegate.dataplanes.nftables.bytecode import Counted, TableFact
+from tidegate.dataplanes.nftables.commit import commit, sweep
+from tidegate.dataplanes.nftables.image import Steps
+from tidegate.dataplanes.nftables.netlink import Netlink
+from tidegate.dataplanes.nftables.ruleset import Element
+from tidegate.dataplanes.nftables.structure import TableName
+from tidegate.dataplanes.nftables.wire import Message, Request
+from tidegate.errors import DataPlaneError
+from tidegate.names import SocketKey
+
+
+class TableLostError(DataPlaneError):
+    """Somebody removed the table, as ``nft flush ruleset`` does. It is made anew."""
+
+
+class Counts(msgspec.Struct, frozen=True, kw_only=True):
+    """What the table has counted, per lane or lane and direction."""
+
+    lanes: tuple[Counted, ...]
+    refused: tuple[Counted, ...]
+    traffic: tuple[Counted, ...]
+
+
+class Kernel:
+    """One table, in the network namespace of the thread that made this. ``commits`` counts our own transactions."""
+
+    def __init__(self, table: TableName) -> None:
+        self.commits = 0
+        self._table = str(table)
+        self._netlink = Netlink()
+
+    def close(self) -> None:
+        """Release the socket; the table stays as it is."""
+        self._netlink.close()
+
+    def tables(self) -> list[TableFact]:
+        """All tables of the family inet."""
+        return [bytecode.table_of(message) for message in self._netlink.dump(bytecode.get_tables())]
+
+    def fact(self) -> TableFact | None:
+        """Our table; None when there is none."""
+        try:
+            return bytecode.table_of(self._netlink.get(bytecode.get_table(self._table)))
+        except FileNotFoundError:
+            return None
+
+    def generation(self) -> int:
+        """A number that grows with every change of any table in this network namespace."""
+        return bytecode.generation_of(self._netlink.get(bytecode.get_generation()))
+
+    def chains(self) -> dict[str, int]:
+        """Our chains, and how many rules each holds and leads to it."""
+        found = (bytecode.chain_of(message) for message in self._netlink.dump(bytecode.get_chains(self._table)))
+        return {name: use for table, name, use in found if table == self._table}
+
+    def read(self) -> Contents:
+        """All that the table holds."""
+        sets = frozenset(map(bytecode.set_of, self._dump(bytecode.get_sets(self._table))))
+        digests: dict[str, tuple[bytes, ...]] = {}
+        for rule in map(bytecode.rule_of, self._dump(bytecode.get_rules(self._table))):
+            digests[rule.chain] = (*digests.get(rule.chain, ()), rule.digest)
+        planned = sorted(name for name in sets - {ruleset.REFUSED, ruleset.TRAFFIC} if not name.startswith("__"))
+        return Contents(
+            sets=sets,
+            chains=self.chains(),
+            elements=tuple(element for name in planned for element in self._elements(name)),
+            digests=digests,
+        )
+
+    def count(self) -> Counts:
+        """What was counted until now."""
+        lanes, refused, traffic = (
+            tuple(self._counted(name)) for name in (ruleset.LANES, ruleset.REFUSED, ruleset.TRAFFIC)
+        )
+        return Counts(lanes=lanes, refused=refused, traffic=traffic)
+
+    def commit(self, work: Mapping[SocketKey, Steps]) -> dict[SocketKey, str]:
+        """Bring steps into the kernel: first what they add and change, then what they remove. Returns the sockets at
+        fault where the kernel refuses, with its reason; nothing of theirs was changed.
+        """
+        entering = {key: steps for key, steps in work.items() if steps.first}
+        faults = commit(self._table, entering, self._send) if entering else {}
+        sweep(self._table, [steps for key, steps in work.items() if key not in faults], self._send)
+        return {key: os.strerror(number) for key, number in faults.items()}
+
+    def sweep(self, steps: Steps) -> None:
+        """Remove entries, and then what nothing leads to any more."""
+        sweep(self._table, [msgspec.structs.replace(steps, dropped=steps.ended, unused=())], self._send)
+        sweep(self._table, [steps], self._send)
+
+    def remove_counters(self, keys: Mapping[str, Collection[bytes]]) -> None:
+        """Remove elements by which connections were counted, by set."""
+        self._send([one for name, some in keys.items() for one in bytecode.drop_elements(self._table, name, [*some])])
+
+    def close_entries(self, _: None = None) -> None:
+        """Translate no new connection any more."""
+        self._send([bytecode.empty_set(self._table, name) for name in ruleset.ENTRY_MAPS])
+
+    def delete(self) -> None:
+        """Remove the table, if it is there."""
+        if self.fact() is not None:
+            refused = self._netlink.batch([bytecode.delete_table(self._table)])
+            if refused:
+                raise DataPlaneError(
+                    f"the kernel does not remove the table {self._table}: {os.strerror(next(iter(refused.values())))}"
+                )
+
+    def _send(self, requests: Sequence[Request]) -> Mapping[int, int]:
+        refused = self._netlink.batch(requests)
+        if errno.ENOENT in refused.values() and self.fact() is None:
+            raise TableLostError(f"somebody removed the table {self._table}")
+        self.commits += bool(requests) and not refused
+        return refused
+
+    def _dump(self, request: Request) -> list[Message]:
+        try:
+            return self._netlink.dump(request)
+        except FileNotFoundError as error:
+            raise TableLostError(f"somebody removed the table {self._table}") from error
+
+    def _elements(self, name: str) -> Iterable[Element]:
+        for message in self._dump(bytecode.get_elements(self._table, name)):
+            for kept in bytecode.kept_of(message):
+                yield bytecode.as_element(name, kept)
+
+    def _counted(self, name: str) -> Iterable[Counted]:
+        for message in self._dump(bytecode.get_elements(self._table, name)):
+            yield from bytecode.counted_of(message)

@@ -1,0 +1,191 @@
+"""Looks at what the kernel counts for each lane, and keeps it in the ledger: when, and for how long a lane is kept.
+
+In: the table's counters, and the open connections from connection tracking. Out: ``Traffic`` of what is planned, and
+lanes that nothing needs any more. How counters add up is decided in ``traffic``.
+
+A look costs some 10 microseconds for each lane in use and for each connection that the kernel remembers, so looks are
+seldom enough to take a small part of a processor, however many there are. The counters themselves stay in the kernel,
+whatever happens to this process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from tidegate.dataplanes import trafficfile
+from tidegate.dataplanes.nftables import conntrack, ruleset
+from tidegate.dataplanes.nftables.conntrack import Connections
+from tidegate.dataplanes.nftables.keeper import Keeper
+from tidegate.dataplanes.nftables.kernel import Counts, Kernel
+from tidegate.dataplanes.nftables.marks import Marks
+from tidegate.dataplanes.nftables.netlink import Netlink
+from tidegate.dataplanes.nftables.ruleset import mark_of
+from tidegate.dataplanes.nftables.structure import TableName
+from tidegate.dataplanes.nftables.threads import to_the_end
+from tidegate.dataplanes.traffic import RawCounters, Series, TrafficLedger
+from tidegate.errors import DataPlaneError
+from tidegate.plan.outcome import Traffic
+from tidegate.telemetry.logs import logger
+
+PERIOD_SECONDS = 2.0
+"""How often the counters are looked at when nobody asks for them."""
+
+FRESH_SECONDS = 0.2
+"""An answer this old still counts as the counters now."""
+
+SAVE_SECONDS = 10.0
+"""How often the ledger is written down."""
+
+_LEISURE = 50
+"""After a look, this many times its duration must pass before the next."""
+
+_ORIGINAL = 0
+"""The direction of packets from the client, in keys of the set of traffic."""
+
+_log = logger("nftables")
+
+
+class Look(msgspec.Struct, frozen=True):
+    """What one look saw, and the lanes that had left the plan before it."""
+
+    retired: frozenset[int]
+    counts: Counts
+    connections: Connections
+
+
+class Meter:
+    """The counters of one plane, in a file at ``path`` beside the kernel's."""
+
+    def __init__(self, path: Path, table: TableName, keeper: Keeper, marks: Callable[[], Marks]) -> None:
+        self._path = path
+        self._keeper = keeper
+        self._marks = marks
+        # Apart from the keeper's, so that a look never waits for a change, nor the other way round.
+        self._kernel = Kernel(table)
+        self._netlink = Netlink()
+        self._ledger = TrafficLedger()
+        self._looking = asyncio.Lock()
+        self._next_look = 0.0
+        self._last: Look | None = None
+        self._changed = False
+
+    def close(self) -> None:
+        """Release what is held."""
+        self._kernel.close()
+        self._netlink.close()
+
+    async def load(self) -> None:
+        """Go on from what an earlier controller wrote down, where its table still counts."""
+        try:
+            self._ledger = TrafficLedger(await to_the_end(trafficfile.load, self._path))
+        except DataPlaneError as error:
+            _log.warning("traffic counters begin anew", reason=str(error))
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """The table is another one: what earlier ones counted stays, and grows no more."""
+        for generation in set(self._ledger.generations) - {self._keeper.origin.generation}:
+            self._ledger.retire(generation)
+
+    async def run(self) -> None:
+        """Look, free lanes and write down, again and again, until cancelled."""
+        loop = asyncio.get_running_loop()
+        save_due = loop.time() + SAVE_SECONDS
+        while True:
+            await asyncio.sleep(PERIOD_SECONDS)
+            if loop.time() >= self._next_look:
+                await self.look()
+            if self._last is not None:
+                await self._free_lanes(self._last)
+            if loop.time() >= save_due:
+                save_due = loop.time() + SAVE_SECONDS
+                await self.save()
+
+    async def connections(self) -> Connections:
+        """The open connections of this instance now. Raises DataPlaneError."""
+        async with self._looking:
+            return await to_the_end(conntrack.connections, self._netlink, self._marks().prefix)
+
+    async def look(self) -> None:
+        """Look now. What cannot be read is left for the next look."""
+        loop = asyncio.get_running_loop()
+        async with self._looking:
+            began = loop.time()
+            try:
+                look = await to_the_end(self._look, frozenset(self._marks().retired))
+            except DataPlaneError as error:
+                _log.debug("counters not read", reason=str(error))
+                return
+            owners = {str(mark): series for mark, series in self._marks().owners().items()}
+            self._ledger.observe(self._keeper.origin.generation, counted(look.counts), owners)
+            self._last, self._changed = look, True
+            self._next_look = loop.time() + max(FRESH_SECONDS, _LEISURE * (loop.time() - began))
+
+    async def traffic(self) -> Sequence[Traffic]:
+        """The counters now, or those of the last look when that was a moment ago."""
+        if asyncio.get_running_loop().time() >= self._next_look:
+            await self.look()
+        owners = self._marks().owners()
+        active: Counter[Series] = Counter()
+        for mark, count in (self._last.connections.open if self._last is not None else Counter[int]()).items():
+            if mark in owners:
+                active[owners[mark]] += count
+        return self._ledger.traffic(self._marks().planned(), active)
+
+    async def save(self) -> None:
+        """Write the ledger down, unless nothing happened."""
+        if not self._changed:
+            return
+        self._changed = False
+        try:
+            await to_the_end(trafficfile.save, self._path, self._ledger.to_state())
+        except DataPlaneError as error:
+            self._changed = True
+            _log.warning("traffic counters not written down", reason=str(error))
+
+    def _look(self, retired: frozenset[int]) -> Look:
+        connections = conntrack.connections(self._netlink, self._marks().prefix)
+        return Look(retired, self._kernel.count(), connections)
+
+    async def _free_lanes(self, look: Look) -> None:
+        """Give back the marks of lanes that left the plan and have no connection any more."""
+        marks = self._marks()
+        idle = (marks.retired.keys() & look.retired) - look.connections.remembered
+        if not idle:
+            return
+        counters = {
+            name: [one.key for one in elements if mark_of(one.key) in idle]
+            for name, elements in (
+                (ruleset.LANES, look.counts.lanes),
+                (ruleset.REFUSED, look.counts.refused),
+                (ruleset.TRAFFIC, look.counts.traffic),
+            )
+        }
+        try:
+            await self._keeper.remove_lanes(idle, counters)
+        except DataPlaneError as error:
+            _log.debug("lanes not freed", reason=str(error))
+            return
+        for mark in idle:
+            marks.free(mark)
+
+
+def counted(counts: Counts) -> dict[str, RawCounters]:
+    """What was counted per lane, by the text of its mark."""
+    opened = {mark_of(one.key): one.packets for one in counts.lanes}
+    refused = {mark_of(one.key): one.packets for one in counts.refused}
+    received: Counter[int] = Counter()
+    sent: Counter[int] = Counter()
+    for one in counts.traffic:
+        (received if one.key[4] == _ORIGINAL else sent)[mark_of(one.key)] += one.bytes
+    return {
+        str(mark): RawCounters(
+            opened=opened.get(mark, 0), refused=refused.get(mark, 0), received=received[mark], sent=sent[mark]
+        )
+        for mark in opened.keys() | refused.keys() | received.keys() | sent.keys()
+    }

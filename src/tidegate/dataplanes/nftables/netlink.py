@@ -1,0 +1,155 @@
+"""The shell around ``wire``: a socket to the kernel's netfilter, for requests, dumps and batches.
+
+In: requests. Out: the kernel's answers, or DataPlaneError. Every call blocks until the kernel has answered, which is
+at once; an object is used by one thread at a time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+
+from tidegate.dataplanes.nftables import wire
+from tidegate.dataplanes.nftables.wire import Message, Request
+from tidegate.errors import DataPlaneError
+
+# linux/netlink.h and asm-generic/socket.h; Python names none of these.
+_NETLINK_NETFILTER = 12
+_SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33
+
+_BATCH_BEGIN, _BATCH_END = 0x10, 0x11
+_SUBSYSTEM_NFTABLES = 10
+
+_RECEIVE_BYTES = 1 << 18
+_ROOM_TO_RECEIVE = 1 << 23
+_ROOM_TO_SEND = 1 << 20
+_TIMEOUT_SECONDS = 10
+_DUMP_ATTEMPTS = 10
+
+
+class Netlink:
+    """A socket to netfilter in the network namespace of the thread that made it."""
+
+    def __init__(self) -> None:
+        try:
+            self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER)
+        except OSError as error:
+            raise DataPlaneError(f"this kernel has no netfilter: {error.strerror}") from error
+        # In the kernel, not by Python, which would also wait where nothing is to be waited for.
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", _TIMEOUT_SECONDS, 0))
+        self._room = 0
+        self._sequence = 0
+        self._enlarge(_SO_RCVBUFFORCE, socket.SO_RCVBUF, _ROOM_TO_RECEIVE)
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+    def dump(self, request: Request) -> list[Message]:
+        """All messages that answer a request for a list. Raises DataPlaneError, FileNotFoundError when the thing
+        that was asked for does not exist.
+        """
+        for _ in range(_DUMP_ATTEMPTS):
+            answers = list(self._answers(request, wire.FLAG_DUMP))
+            if not any(answer.flags & wire.FLAG_DUMP_INTERRUPTED for answer in answers):
+                return answers
+        raise DataPlaneError("the kernel's rules change too fast to be read")
+
+    def get(self, request: Request) -> Message:
+        """The one message that answers a request. Raises as ``dump``."""
+        for answer in self._answers(request, wire.FLAG_ACK):
+            return answer
+        raise DataPlaneError("the kernel did not answer")
+
+    def batch(self, requests: Sequence[Request]) -> Mapping[int, int]:
+        """Send requests as one transaction: all or nothing. Returns what was refused: the position of each request
+        at fault and its error number; position -1 is the transaction as a whole. Empty: it is in force.
+        """
+        if not requests:
+            return {}
+        first = self._sequence + 1
+        self._sequence += len(requests) + 2
+        begin = Request(kind=_BATCH_BEGIN, family=socket.AF_UNSPEC, resource=_SUBSYSTEM_NFTABLES)
+        end = Request(kind=_BATCH_END, family=socket.AF_UNSPEC, resource=_SUBSYSTEM_NFTABLES)
+        last = len(requests) - 1
+        parts = [wire.packed(begin, first)]
+        parts += [
+            wire.packed(request, first + 1 + position, more_flags=wire.FLAG_ACK if position == last else 0)
+            for position, request in enumerate(requests)
+        ]
+        parts.append(wire.packed(end, first + 1 + len(requests)))
+        self._send(b"".join(parts))
+        # The kernel has worked the whole batch off before sending returns, so all answers are there.
+        answers = {
+            answer.sequence - first - 1: answer.error
+            for answer in self._waiting()
+            if answer.kind == wire.KIND_ERROR and answer.sequence >= first
+        }
+        refused = {position: number for position, number in answers.items() if number}
+        if not refused and last not in answers:
+            raise DataPlaneError("the kernel did not confirm a transaction")
+        return refused
+
+    def _answers(self, request: Request, flags: int) -> Iterator[Message]:
+        self._sequence += 1
+        self._send(wire.packed(request, self._sequence, more_flags=flags))
+        while True:
+            for message in wire.messages_of(self._receive()):
+                if message.sequence != self._sequence:
+                    continue
+                if message.kind == wire.KIND_DONE:
+                    return
+                if message.kind == wire.KIND_ERROR:
+                    _raise_for(message.error)
+                    return
+                yield message
+
+    def _send(self, data: bytes) -> None:
+        # A batch must fit in the buffer as a whole.
+        if len(data) > self._room:
+            self._room = max(_ROOM_TO_SEND, 2 * len(data))
+            self._enlarge(_SO_SNDBUFFORCE, socket.SO_SNDBUF, self._room)
+        try:
+            self._socket.sendto(data, (0, 0))
+        except OSError as error:
+            raise DataPlaneError(f"the kernel takes no rules: {error.strerror}") from error
+
+    def _receive(self) -> bytes:
+        try:
+            return self._socket.recv(_RECEIVE_BYTES)
+        except BlockingIOError as error:
+            raise DataPlaneError("the kernel did not answer") from error
+        except OSError as error:
+            raise DataPlaneError(f"the kernel's answer cannot be read: {error.strerror}") from error
+
+    def _waiting(self) -> Iterator[Message]:
+        """What can be received without waiting."""
+        while True:
+            try:
+                data = self._socket.recv(_RECEIVE_BYTES, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno == errno.ENOBUFS:
+                    continue  # More errors than there was room for; those that are there will do.
+                raise DataPlaneError(f"the kernel's answer cannot be read: {error.strerror}") from error
+            yield from wire.messages_of(data)
+
+    def _enlarge(self, forced: int, ordinary: int, size: int) -> None:
+        """Make room beyond the limit of the host where that is permitted, else up to it."""
+        try:
+            self._socket.setsockopt(socket.SOL_SOCKET, forced, size)
+        except PermissionError:
+            with contextlib.suppress(OSError):
+                self._socket.setsockopt(socket.SOL_SOCKET, ordinary, size)
+
+
+def _raise_for(number: int) -> None:
+    if number == errno.ENOENT:
+        raise FileNotFoundError(number, os.strerror(number))
+    if number:
+        raise DataPlaneError(f"the kernel refuses: {os.strerror(number)}")
