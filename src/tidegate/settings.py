@@ -20,7 +20,7 @@ from tidegate.names import CONTROLLER_NAME
 
 DEFAULT_NAME = "default"
 DEFAULT_DRAIN_TIME = 10.0
-DATA_PLANES = ("envoy",)
+DATA_PLANES = ("envoy", "nftables")
 
 _MAX_PORT = 65535
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
@@ -51,6 +51,25 @@ class AccessLog(msgspec.Struct, frozen=True):
 
     format: AccessLogFormat = AccessLogFormat.OFF
     path: Path | None = None
+
+
+class SourceAddress(enum.Enum):
+    """Whose address backends see: this host's, or the client's."""
+
+    MASQUERADE = "masquerade"
+    PRESERVE = "preserve"
+
+
+class KernelSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What only the nftables data plane knows.
+
+    ``allow_route_localnet`` lets 127.0.0.1 be crossed between this host and others; ``allow_shadow`` serves a port
+    although a local process listens there.
+    """
+
+    source_address: SourceAddress = SourceAddress.MASQUERADE
+    allow_route_localnet: bool = False
+    allow_shadow: bool = False
 
 
 class InputSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,7 +110,8 @@ class RunSettings(InputSettings, frozen=True, kw_only=True):
 
     ``name`` names the instance. ``state_dir`` None: the default directory of that name. ``admin`` None:
     a Unix domain socket in the state directory. ``drain_time`` is in seconds. ``watch`` follows changes
-    of the input. ``envoy`` is the program to use instead of the one that came with the installation.
+    of the input. ``envoy`` is the program to use instead of the one that came with the installation. ``kernel`` is
+    for the nftables data plane.
     """
 
     name: str = DEFAULT_NAME
@@ -102,13 +122,29 @@ class RunSettings(InputSettings, frozen=True, kw_only=True):
     watch: bool = True
     access_log: AccessLog = AccessLog()
     envoy: Path | None = None
+    kernel: KernelSettings = KernelSettings()
 
     def __post_init__(self) -> None:
         """Raise SettingsError for what can be seen without looking at the system."""
         InputSettings.__post_init__(self)
         check_name(self.name)
+        self._check_plane()
         if not math.isfinite(self.drain_time) or self.drain_time < 0:
             raise SettingsError(f"--drain-time {self.drain_time}: expected a time of 0 or more")
+
+    def _check_plane(self) -> None:
+        """Flags of one data plane mean nothing to another."""
+        if self.data_plane == "nftables":
+            if self.access_log.format is not AccessLogFormat.OFF:
+                raise SettingsError(
+                    "--access-log: the nftables data plane sees no connection end, so it has no such log"
+                )
+            if self.envoy is not None:
+                raise SettingsError("--envoy: the nftables data plane runs no Envoy")
+        elif self.kernel != KernelSettings():
+            raise SettingsError(
+                "--source-address, --allow-route-localnet and --allow-shadow belong to --dataplane nftables"
+            )
 
 
 class LeaseSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import struct
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self
+
+from support.netns import Host
 
 CHUNK = 65536
 
@@ -15,14 +18,23 @@ Speak = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 class Backend:
-    """A TCP server on a loopback port. Use as an async context manager.
+    """A TCP server on a loopback port, or on another host of the test (``at``). Use as an async context manager.
 
     By default it speaks first: its name and a newline, then it echoes until the client is done. The
     ``speak`` argument replaces that by another conversation; the connection is closed when it returns.
     """
 
-    def __init__(self, name: str, speak: Speak | None = None, *, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(
+        self,
+        name: str,
+        speak: Speak | None = None,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        at: Host | None = None,
+    ) -> None:
         self.name = name
+        self._at = at
         self.host = host
         self.port = port
         self.accepted = 0
@@ -46,10 +58,10 @@ class Backend:
     async def start(self) -> None:
         """Listen; ``port`` says where."""
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-        self._server = await asyncio.start_server(
-            self._serve, self.host, self.port, family=family, backlog=4096, limit=CHUNK
-        )
-        self.port = self._server.sockets[0].getsockname()[1]
+        with self._at.entered() if self._at is not None else contextlib.nullcontext():
+            listener = socket.create_server((self.host, self.port), family=family, backlog=4096)
+        self._server = await asyncio.start_server(self._serve, sock=listener, backlog=4096, limit=CHUNK)
+        self.port = listener.getsockname()[1]
 
     async def stop(self) -> None:
         """Stop listening and reset every connection."""
@@ -97,6 +109,17 @@ def greet_and_echo(name: str) -> Speak:
 
     async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(f"{name}\n".encode())
+        await echo(reader, writer)
+
+    return speak
+
+
+def tell_peer(name: str) -> Speak:
+    """The server says who it is and whom it sees, then echoes."""
+
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        peer = writer.get_extra_info("peername")[0]
+        writer.write(f"{name} sees {peer}\n".encode())
         await echo(reader, writer)
 
     return speak

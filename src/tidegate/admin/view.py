@@ -28,20 +28,34 @@ class Instance(ViewStruct, frozen=True, kw_only=True):
     message: str = ""
 
 
+class BackendTraffic(ViewStruct, frozen=True, kw_only=True):
+    """Counters of one share, as in ``Traffic``."""
+
+    opened: int
+    refused: int
+    active: int
+    received: int
+    sent: int
+
+
 class BackendView(ViewStruct, frozen=True, kw_only=True):
-    """One share of a route on a listener. ``refused`` says why its share is refused, else empty."""
+    """One share of a route on a listener. ``refused`` says why its share is refused, else empty. ``traffic`` is there
+    where the data plane counts shares apart.
+    """
 
     name: str
     weight: int
     endpoints: int
     total: int
     refused: str = ""
+    traffic: BackendTraffic | None = None
 
 
 class ListenerView(ViewStruct, frozen=True, kw_only=True):
     """One listener of a Gateway of ours.
 
-    ``state`` is ``Live``, ``Pending``, ``Failed`` or ``Rejected``, ``message`` says why it is not Live.
+    ``state`` is ``Live``, ``Pending``, ``Failed`` or ``Rejected``, ``message`` says why it is not Live, or which
+    clients it refuses although it is.
     ``addresses`` are those it listens on (``*``: all). ``route`` is ``namespace/name`` of the
     route that serves, ``attached_routes`` counts all. Counters as in ``Traffic``, summed over routes.
     """

@@ -35,13 +35,22 @@ from tidegate.core.tables import OUTCOMES
 from tidegate.dataplanes.base import DataPlane
 from tidegate.dataplanes.envoy.features import FEATURES as ENVOY_FEATURES
 from tidegate.dataplanes.hostaddresses import host_addresses
+from tidegate.dataplanes.nftables.features import FEATURES as NFTABLES_FEATURES
 from tidegate.errors import SettingsError, TidegateError
 from tidegate.instance import InstanceDirectory, claim
 from tidegate.model.diagnostics import Diagnostic, Location
 from tidegate.names import ObjectKey
 from tidegate.plan.features import Features
 from tidegate.plan.outcome import Pending, Traffic
-from tidegate.settings import AccessLog, AccessLogFormat, CheckSettings, InputSettings, OnExit, RunSettings
+from tidegate.settings import (
+    AccessLog,
+    AccessLogFormat,
+    CheckSettings,
+    InputSettings,
+    OnExit,
+    RunSettings,
+    SourceAddress,
+)
 from tidegate.sources import listing
 from tidegate.sources.ages import Ages
 from tidegate.sources.backends import parse_backends
@@ -61,7 +70,7 @@ ACCESS_LOG_FILE = "access.log"
 
 _VIEW_INTERVAL_S = 0.25
 
-PLANES: dict[str, Features] = {"envoy": ENVOY_FEATURES}
+PLANES: dict[str, Features] = {"envoy": ENVOY_FEATURES, "nftables": NFTABLES_FEATURES}
 """The data planes of this build and what each can do."""
 
 
@@ -136,6 +145,22 @@ def _config(settings: InputSettings) -> CoreConfig:
 
 
 def _plane(settings: RunSettings, directory: InstanceDirectory) -> DataPlane:
+    return _kernel(settings, directory) if settings.data_plane == "nftables" else _envoy(settings, directory)
+
+
+def _kernel(settings: RunSettings, directory: InstanceDirectory) -> DataPlane:
+    from tidegate.dataplanes.nftables.options import NftablesOptions
+    from tidegate.dataplanes.nftables.plane import NftablesDataPlane
+
+    options = NftablesOptions(
+        preserve_source=settings.kernel.source_address is SourceAddress.PRESERVE,
+        allow_route_localnet=settings.kernel.allow_route_localnet,
+        allow_shadow=settings.kernel.allow_shadow,
+    )
+    return NftablesDataPlane(name=settings.name, directory=directory.path / "nftables", options=options)
+
+
+def _envoy(settings: RunSettings, directory: InstanceDirectory) -> DataPlane:
     # Loading Envoy's API takes a good part of a second: only who serves pays for it.
     from tidegate.dataplanes.envoy.options import EnvoyOptions
     from tidegate.dataplanes.envoy.plane import EnvoyDataPlane

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from tidegate.admin.view import BackendView, ListenerView, State
+from tidegate.admin.view import BackendTraffic, BackendView, ListenerView, State
 from tidegate.cli.tables import align
 
 _DEFAULT_NAMESPACE = "default/"
@@ -39,13 +39,25 @@ def route_text(listener: ListenerView) -> str:
     return f"{short(listener.route)} (+{others})" if others > 0 else short(listener.route)
 
 
-def backend_lines(listener: ListenerView) -> list[str]:
-    """One text per backend: share where there are several, usable and known endpoints, name.
+def backend_lines(listener: ListenerView, *, wide: bool = False) -> list[str]:
+    """One text per backend: share where there are several, usable and known endpoints, name; ``wide`` adds the
+    counters where each backend has some.
 
     The numbers come first, because what is cut in a narrow view is the end.
     """
     total = sum(backend.weight for backend in listener.backends)
-    return [_backend(backend, total, several=len(listener.backends) > 1) for backend in listener.backends]
+    lines = [_backend(backend, total, several=len(listener.backends) > 1) for backend in listener.backends]
+    return [
+        f"{line} {_backend_traffic(backend.traffic)}" if wide and backend.traffic is not None else line
+        for line, backend in zip(lines, listener.backends, strict=True)
+    ]
+
+
+def _backend_traffic(traffic: BackendTraffic) -> str:
+    return (
+        f"({traffic.opened} opened, {traffic.refused} refused, {traffic.active} active, "
+        f"{size_text(traffic.received)} received, {size_text(traffic.sent)} sent)"
+    )
 
 
 def _backend(backend: BackendView, total: int, *, several: bool) -> str:
@@ -77,7 +89,7 @@ def listener_table(listeners: Sequence[ListenerView], *, wide: bool = False, cou
     shown = [column for column in _COLUMNS if (wide or not column.wide) and (counters or not column.counter)]
     rows = [["LISTENER", "PORT", "STATE", "ROUTE", "BACKENDS", *(column.heading for column in shown)]]
     for listener in listeners:
-        backends = backend_lines(listener) or ["<none>"]
+        backends = backend_lines(listener, wide=wide) or ["<none>"]
         first = [listener_name(listener), port_text(listener), listener.state, route_text(listener), backends[0]]
         rows.append(first + [column.text(listener) for column in shown])
         rows.extend(["", "", "", "", text, *[""] * len(shown)] for text in backends[1:])
@@ -106,7 +118,7 @@ def remarks(state: State) -> list[str]:
     found = [state.instance.message] if state.instance.message else []
     for listener in state.listeners:
         name = listener_name(listener)
-        if listener.state != "Live" and listener.message:
+        if listener.message:
             found.append(f"listener {name}: {listener.message}")
         found.extend(
             f"listener {name}: connections to {short(backend.name)} are refused: {backend.refused}"

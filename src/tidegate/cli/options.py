@@ -10,7 +10,7 @@ import typer
 
 from tidegate.cli.output import Format
 from tidegate.errors import SettingsError
-from tidegate.settings import ClusterChoice
+from tidegate.settings import DATA_PLANES, ClusterChoice, SourceAddress
 
 
 class LogFormat(enum.Enum):
@@ -64,7 +64,34 @@ Backends = Annotated[
     ),
 ]
 Dns = Annotated[bool, typer.Option("--dns", help="Resolve Services without endpoints by their own names.")]
-DataPlane = Annotated[str, typer.Option("--dataplane", metavar="NAME", help="What carries the traffic.")]
+DataPlane = Annotated[
+    str,
+    typer.Option(
+        "--dataplane",
+        metavar="envoy|nftables",
+        autocompletion=lambda: list(DATA_PLANES),
+        help="What carries the traffic: a proxy, or the kernel (Linux, needs CAP_NET_ADMIN).",
+    ),
+]
+SourceAddressOption = Annotated[
+    SourceAddress,
+    typer.Option(
+        "--source-address",
+        help="nftables: backends see this host's address (masquerade), or the client's (preserve): then they must "
+        "route answers through this host.",
+    ),
+]
+AllowRouteLocalnet = Annotated[
+    bool,
+    typer.Option(
+        "--allow-route-localnet",
+        help="nftables: bring other hosts to backends at 127.0.0.1, and 127.0.0.1 to other hosts, by a sysctl that is "
+        "put back at the end.",
+    ),
+]
+AllowShadow = Annotated[
+    bool, typer.Option("--allow-shadow", help="nftables: serve a port although a local process listens there.")
+]
 ControllerName = Annotated[
     str, typer.Option("--controller-name", metavar="NAME", help="Serve the GatewayClasses of this controller.")
 ]

@@ -14,7 +14,15 @@ from tidegate.cli import options
 from tidegate.cli.options import LogFormat, parse_log_format
 from tidegate.cli.signals import Wishes, run_until_signalled
 from tidegate.names import CONTROLLER_NAME
-from tidegate.settings import DEFAULT_NAME, OnExit, RunSettings, parse_access_log, parse_duration
+from tidegate.settings import (
+    DEFAULT_NAME,
+    KernelSettings,
+    OnExit,
+    RunSettings,
+    SourceAddress,
+    parse_access_log,
+    parse_duration,
+)
 
 HELP = """Forward traffic as the manifests say, and follow their changes.
 
@@ -29,6 +37,7 @@ Examples:
   tidegate run gateway.yaml --backend my-service:6000=127.0.0.1:7001
   tidegate run manifests/ --dns --name edge
   tidegate run gateway.yaml --on-exit keep --access-log json=/var/log/tcp.json
+  sudo tidegate run gateway.yaml --dataplane nftables
   kubectl get gateways,tcproutes,services,endpointslices -o yaml | tidegate run -
 """
 
@@ -70,6 +79,9 @@ def run(
     envoy: Annotated[
         Path | None, typer.Option(metavar="PATH", help="The Envoy to run, instead of the one installed along.")
     ] = None,
+    source_address: options.SourceAddressOption = SourceAddress.MASQUERADE,
+    allow_route_localnet: options.AllowRouteLocalnet = False,
+    allow_shadow: options.AllowShadow = False,
 ) -> None:
     """Run an instance until it is told to stop."""
     settings = RunSettings(
@@ -86,6 +98,9 @@ def run(
         watch=not no_watch,
         access_log=parse_access_log(access_log),
         envoy=envoy,
+        kernel=KernelSettings(
+            source_address=source_address, allow_route_localnet=allow_route_localnet, allow_shadow=allow_shadow
+        ),
     )
     raise typer.Exit(run_instance(settings, log_format))
 

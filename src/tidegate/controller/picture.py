@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from tidegate.admin.view import BackendView, Instance, ListenerView, Problem, State
+from tidegate.admin.view import BackendTraffic, BackendView, Instance, ListenerView, Problem, State
 from tidegate.core.attachment import SERVING
 from tidegate.core.backends import BACKENDS, Resolved, backend_key
 from tidegate.core.compile import POOLS
 from tidegate.core.decision import Decision
 from tidegate.core.gateways import DECISIONS
 from tidegate.core.listeners import ListenerDecision
+from tidegate.core.programmed import SERVED
 from tidegate.core.reasons import ConditionType, Reason
 from tidegate.core.tables import ROUTES
 from tidegate.model.diagnostics import Diagnostic
@@ -86,7 +87,7 @@ def _listener(
         route=winner.path if winner is not None else None,
         route_kind=winner.kind if winner is not None else None,
         attached_routes=serving.attached if serving is not None else 0,
-        backends=tuple(_backends(decision, winner)) if winner is not None else (),
+        backends=tuple(_backends(decision, winner, traffic)) if winner is not None else (),
         opened=sum(one.opened for one in traffic),
         refused=sum(one.refused for one in traffic),
         active=sum(one.active for one in traffic),
@@ -103,12 +104,13 @@ def _state(conditions: Iterable[Condition]) -> tuple[str, str]:
     if accepted.status != "True":
         return "Rejected", accepted.message
     if programmed.status == "True":
-        return "Live", ""
+        return "Live", programmed.message.removeprefix(SERVED).removeprefix("; ")
     return "Pending" if programmed.reason == Reason.PENDING else "Failed", programmed.message
 
 
-def _backends(decision: Decision, winner: ObjectKey) -> Iterator[BackendView]:
+def _backends(decision: Decision, winner: ObjectKey, traffic: Iterable[Traffic]) -> Iterator[BackendView]:
     route = decision.graph.get(ROUTES, winner)
+    counted = {one.backend: one for one in traffic if one.route == winner and one.backend}
     for reference in route.spec.rules[0].backend_refs if route is not None else ():
         key = backend_key(winner, reference)
         backend = decision.graph.get(BACKENDS, key)
@@ -123,7 +125,20 @@ def _backends(decision: Decision, winner: ObjectKey) -> Iterator[BackendView]:
             endpoints=usable,
             total=pool.total if pool is not None else 0,
             refused=refused,
+            traffic=_backend_traffic(counted.get(key.label)),
         )
+
+
+def _backend_traffic(counted: Traffic | None) -> BackendTraffic | None:
+    if counted is None:
+        return None
+    return BackendTraffic(
+        opened=counted.opened,
+        refused=counted.refused,
+        active=counted.active,
+        received=counted.received,
+        sent=counted.sent,
+    )
 
 
 def _problem(diagnostic: Diagnostic) -> Problem:

@@ -21,15 +21,19 @@ from tidegate.core.tables import OUTCOMES
 from tidegate.names import ListenerKey, SocketKey
 from tidegate.plan.outcome import Failed, FailureReason, Live, Pending
 
+SERVED = "the data plane serves this listener"
+"""What the condition of a programmed listener says, before any note of the data plane."""
+
 
 class Programming(msgspec.Struct, frozen=True):
     """``rejection`` None: programmed. ``waiting``: the outcome of the planned revision is about to come.
 
-    A data plane that says why it is not there makes nobody wait.
+    A data plane that says why it is not there makes nobody wait. ``note``: what it says although it serves.
     """
 
     rejection: Rejection | None
     waiting: bool = False
+    note: str = ""
 
 
 def listener_programming(view: View, listener: ListenerDecision) -> Programming:
@@ -46,7 +50,10 @@ def listener_programming(view: View, listener: ListenerDecision) -> Programming:
     if not usable:
         return Programming(Rejection(Reason.INVALID, "none of the Gateway's addresses can be used"))
     failed = [result for result in usable if result.rejection is not None]
-    return min(failed, key=lambda result: result.waiting) if failed else usable[0]
+    if failed:
+        return min(failed, key=lambda result: result.waiting)
+    notes = dict.fromkeys(result.note for result in usable if result.note)
+    return Programming(None, note="; ".join(notes)) if notes else _PROGRAMMED
 
 
 def _not_usable(result: Programming) -> bool:
@@ -61,8 +68,8 @@ def _socket_programming(view: View, key: SocketKey, claimant: ListenerKey) -> Pr
     socket = view.get(SOCKETS, key)
     outcome = view.get(OUTCOMES, key)
     match outcome:
-        case Live(revision=revision) if socket is not None and revision == socket.revision:
-            return _PROGRAMMED
+        case Live(revision=revision, note=note) if socket is not None and revision == socket.revision:
+            return Programming(None, note=note) if note else _PROGRAMMED
         case Failed(revision=revision, reason=reason, message=message) if socket and revision == socket.revision:
             return Programming(Rejection(_REASONS[reason], message))
         case Pending(revision=revision, message=message) if message and socket and revision == socket.revision:

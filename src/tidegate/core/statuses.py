@@ -25,7 +25,7 @@ from tidegate.core.backends import BACKENDS, backend_key
 from tidegate.core.gateways import DECISIONS, LISTENERS, STANDING, ClassNotAccepted
 from tidegate.core.incremental import Unit, View
 from tidegate.core.parameters import CLASS_PARAMETERS
-from tidegate.core.programmed import Programming, gateway_programming, listener_programming
+from tidegate.core.programmed import SERVED, Programming, gateway_programming, listener_programming
 from tidegate.core.reasons import ConditionType, Reason
 from tidegate.core.rejection import Rejection
 from tidegate.core.tables import APIS, CLASSES, CLUSTER, GATEWAYS, ROUTES
@@ -140,7 +140,10 @@ def _listener_verdict(view: View, key: ListenerKey) -> ListenerVerdict:
     found = [
         conditions.judged(ConditionType.ACCEPTED, generation, listener.rejection, "the listener is valid"),
         conditions.judged(
-            ConditionType.PROGRAMMED, generation, programming.rejection, "the data plane serves this listener"
+            ConditionType.PROGRAMMED,
+            generation,
+            programming.rejection,
+            "; ".join(filter(None, (SERVED, programming.note))),
         ),
         conditions.judged(
             ConditionType.RESOLVED_REFS, generation, listener.unresolved, "all references of the listener resolve"

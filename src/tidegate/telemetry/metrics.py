@@ -171,19 +171,30 @@ def _programmed(listeners: Sequence[ListenerFigure]) -> Metric:
 
 
 def _traffic(traffic: Sequence[Traffic]) -> Iterable[Metric]:
-    sums: dict[tuple[str, str, str], dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    for item in traffic:
-        labels = (item.listener.owner.path, item.listener.listener, item.route.path if item.route else "")
+    yield from _counted("listener", _TRAFFIC_LABELS, ((_labels(item), item) for item in traffic))
+    apart = [item for item in traffic if item.backend]
+    if apart:
+        yield from _counted(
+            "backend", (*_TRAFFIC_LABELS, "backend"), (((*_labels(item), item.backend), item) for item in apart)
+        )
+
+
+def _labels(item: Traffic) -> tuple[str, ...]:
+    return item.listener.owner.path, item.listener.listener, item.route.path if item.route else ""
+
+
+def _counted(what: str, names: Sequence[str], items: Iterable[tuple[tuple[str, ...], Traffic]]) -> Iterable[Metric]:
+    """The counters of connections, added up by label."""
+    sums: dict[tuple[str, ...], dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for labels, item in items:
         for field in ("opened", "refused", "active", "received", "sent"):
             sums[labels][field] += getattr(item, field)
     for name, field, text in _TRAFFIC_COUNTERS:
-        counter = CounterMetricFamily(f"tidegate_listener_{name}", text, labels=_TRAFFIC_LABELS)
+        counter = CounterMetricFamily(f"tidegate_{what}_{name}", text, labels=names)
         for labels, values in sums.items():
             counter.add_metric(labels, values[field])
         yield counter
-    active = GaugeMetricFamily(
-        "tidegate_listener_connections_active", "Connections that are open now.", labels=_TRAFFIC_LABELS
-    )
+    active = GaugeMetricFamily(f"tidegate_{what}_connections_active", "Connections that are open now.", labels=names)
     for labels, values in sums.items():
         active.add_metric(labels, values["active"])
     yield active

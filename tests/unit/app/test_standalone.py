@@ -71,7 +71,10 @@ def test_unusable_flags_and_paths_are_said_before_anything_happens(example: Path
 
 def test_every_data_plane_has_features() -> None:
     """The table of data planes says what each can do."""
-    assert {name: features.name for name, features in standalone.PLANES.items()} == {"envoy": "envoy"}
+    assert {name: features.name for name, features in standalone.PLANES.items()} == {
+        "envoy": "envoy",
+        "nftables": "nftables",
+    }
 
 
 async def test_an_access_log_that_cannot_be_written_is_said_before_anything_happens(

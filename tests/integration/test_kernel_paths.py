@@ -1,0 +1,304 @@
+"""Which clients the kernel brings to which backends, with whose address, and what it refuses: on hosts of our own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from support.backends import Backend, tell_peer
+from support.clients import Ending, Refused, ask, ask_many, who_serves
+from support.instances import Instances, condition
+from support.kernels import PORT, KernelRuns, forwarding, to
+from support.manifests import backend, gateway, listener, parent, tcproute
+from support.netns import (
+    BACK_4,
+    BACK_6,
+    BACKEND_4,
+    BACKEND_6,
+    CLIENT_4,
+    CLIENT_6,
+    FRONT_4,
+    FRONT_6,
+    Host,
+    World,
+    cable,
+    needs_hosts,
+    world,
+)
+from support.waiting import eventually
+
+pytestmark = needs_hosts()
+
+REFUSED = "connection refused"
+AT_ONCE = 0.5
+
+
+@pytest.fixture
+def hosts() -> Iterator[World]:
+    """A client, where the test is, a gateway and a host of backends."""
+    with world() as present:
+        yield present
+
+
+@pytest.fixture
+def kernel(tidegate: Instances, hosts: World, tmp_path: Path) -> KernelRuns:
+    """Starts tidegate on the gateway."""
+    return KernelRuns(tidegate, hosts, tmp_path / "gateway.yaml")
+
+
+async def answers(*addresses: str, port: int = PORT) -> dict[str, str]:
+    """Who serves at each address, or how it is refused. Nobody is kept waiting."""
+    found = {}
+    for address in addresses:
+        answer = await ask(port, host=address)
+        assert answer.seconds < AT_ONCE, f"{address} was kept waiting"
+        found[address] = answer.how.value if isinstance(answer, Refused) else answer.backend
+    return found
+
+
+async def test_guides_example(kernel: KernelRuns, hosts: World) -> None:
+    """Two ports lead to two backends on another host, for clients elsewhere and on the gateway, by IPv4 and IPv6."""
+    foo, bar = (Backend(name, host=BACKEND_4, at=hosts.backends) for name in ("foo", "bar"))
+    foo6, bar6 = (Backend(name, host=BACKEND_6, at=hosts.backends) for name in ("foo", "bar"))
+    async with foo, bar, foo6, bar6:
+        await kernel.serve(
+            gateway("edge", [listener("foo", 8080), listener("bar", 8090)]),
+            tcproute("to-foo", [parent("edge", sectionName="foo")], [backend("foo")]),
+            tcproute("to-bar", [parent("edge", sectionName="bar")], [backend("bar")]),
+            arguments=to(foo, foo6, bar, bar6),
+        )
+        for host in (hosts.client, hosts.gateway):
+            with host.entered():
+                for port, name in ((8080, "foo"), (8090, "bar")):
+                    assert await answers(FRONT_4, BACK_4, FRONT_6, port=port) == {
+                        FRONT_4: name,
+                        BACK_4: name,
+                        FRONT_6: name,
+                    }
+
+
+async def test_backend_on_the_gateway_itself(kernel: KernelRuns, hosts: World) -> None:
+    """A backend at an address of the gateway serves clients everywhere, 127.0.0.1 and ::1 included."""
+    one = Backend("app", host=BACK_4, at=hosts.gateway)
+    other = Backend("app", host=BACK_6, at=hosts.gateway)
+    async with one, other:
+        instance = await kernel.forward(one, other)
+        assert await answers(FRONT_4, FRONT_6) == {FRONT_4: "app", FRONT_6: "app"}
+        with hosts.gateway.entered():
+            everywhere = ("127.0.0.1", "::1", FRONT_4, FRONT_6)
+            assert await answers(*everywhere) == dict.fromkeys(everywhere, "app")
+        state = await instance.state()
+        assert state is not None
+        assert state.listeners[0].message == ""
+
+
+async def test_backend_on_loopback_is_for_clients_of_the_gateway(kernel: KernelRuns, hosts: World) -> None:
+    """Clients on the gateway reach a backend at 127.0.0.1 or ::1 by every address; others are refused, by name."""
+    one = Backend("app", at=hosts.gateway)
+    other = Backend("app", host="::1", at=hosts.gateway)
+    async with one, other:
+        instance = await kernel.forward(one, other)
+        with hosts.gateway.entered():
+            everywhere = ("127.0.0.1", "::1", FRONT_4, FRONT_6)
+            assert await answers(*everywhere) == dict.fromkeys(everywhere, "app")
+        assert await answers(FRONT_4, FRONT_6) == {FRONT_4: REFUSED, FRONT_6: REFUSED}
+        state = await instance.state()
+        assert state is not None
+        assert "IPv4 clients on other hosts are refused by default/app:6000" in state.listeners[0].message
+        assert "--allow-route-localnet" in state.listeners[0].message
+        assert "IPv6 clients on other hosts are refused" in state.listeners[0].message
+        status = await instance.get("/api/v1/state")
+        assert "IPv4 clients on other hosts are refused" in status
+        programmed = condition((await instance.object("Gateway", "edge"))["status"]["listeners"][0]["conditions"],
+                               "Programmed")  # fmt: skip
+        assert programmed == ("True", "Programmed")
+
+
+async def test_loopback_clients_of_backends_elsewhere_are_refused(kernel: KernelRuns, hosts: World) -> None:
+    """127.0.0.1 and ::1 cannot leave the gateway: refused at once and named, while its other addresses work."""
+    one = Backend("app", host=BACKEND_4, at=hosts.backends)
+    other = Backend("app", host=BACKEND_6, at=hosts.backends)
+    async with one, other:
+        instance = await kernel.forward(one, other)
+        with hosts.gateway.entered():
+            assert await answers("127.0.0.1", "::1", FRONT_4, FRONT_6) == {
+                "127.0.0.1": REFUSED,
+                "::1": REFUSED,
+                FRONT_4: "app",
+                FRONT_6: "app",
+            }
+        state = await instance.state()
+        assert state is not None
+        assert "clients at 127.0.0.1 are refused by default/app:6000" in state.listeners[0].message
+        assert "clients at ::1 are refused by default/app:6000" in state.listeners[0].message
+        shown = await kernel.run("status", "--state-dir", instance.state_dir)
+        assert "clients at ::1 are refused" in shown.output
+
+
+async def test_allow_route_localnet(kernel: KernelRuns, hosts: World) -> None:
+    """With the flag IPv4 crosses to and from 127.0.0.1, nobody else gets in by it, and the sysctl is put back."""
+    here, there = Backend("here", at=hosts.gateway), Backend("there", host=BACKEND_4, at=hosts.backends)
+    async with here, there:
+        instance = await kernel.serve(
+            gateway("edge", [listener("here", 8080), listener("there", 8090)]),
+            tcproute("to-here", [parent("edge", sectionName="here")], [backend("here")]),
+            tcproute("to-there", [parent("edge", sectionName="there")], [backend("there")]),
+            arguments=(*to(here, there), "--allow-route-localnet", "--drain-time", "0s"),
+        )
+        assert await answers(FRONT_4) == {FRONT_4: "here"}
+        with hosts.gateway.entered():
+            assert await answers("127.0.0.1", FRONT_4, port=8090) == {"127.0.0.1": "there", FRONT_4: "there"}
+        # A neighbour that sends to 127.0.0.1 by way of the gateway must not get to what listens there.
+        hosts.client.sysctl("net.ipv4.conf.all.route_localnet=1")
+        hosts.client.ip("addr", "del", "127.0.0.1/8", "dev", "lo")
+        hosts.client.ip("route", "add", "127.0.0.1", "via", FRONT_4, "src", CLIENT_4)
+        assert isinstance(await ask(here.port, within=0.5), Refused)
+        assert here.accepted == 1
+        instance.process.terminate()
+        assert await instance.ended() == 0
+        assert hosts.gateway.read_sysctl("net.ipv4.conf.all.route_localnet") == "0"
+
+
+async def test_sysctl_of_a_killed_controller_is_put_back(kernel: KernelRuns, hosts: World) -> None:
+    """A successor without --allow-route-localnet puts back what its killed predecessor changed."""
+    async with Backend("app", at=hosts.gateway) as app:
+        first = await kernel.forward(app, arguments=("--allow-route-localnet",))
+        await first.kill()
+        assert hosts.gateway.read_sysctl("net.ipv4.conf.all.route_localnet") == "1"
+        assert await answers(FRONT_4) == {FRONT_4: "app"}
+        second = kernel.start(*to(app), state_dir=first.state_dir)
+        await second.wait_ready()
+        assert hosts.gateway.read_sysctl("net.ipv4.conf.all.route_localnet") == "0"
+        await eventually(lambda: answers(FRONT_4), lambda found: found == {FRONT_4: REFUSED}, what="refused again")
+
+
+async def test_without_forwarding_backends_elsewhere_are_refused(kernel: KernelRuns, hosts: World) -> None:
+    """A gateway that does not forward refuses at once, names the sysctl, and serves as soon as it is set."""
+    hosts.forward(on=False)
+    async with Backend("app", host=BACKEND_4, at=hosts.backends) as app:
+        instance = await kernel.forward(app)
+        assert await answers(FRONT_4) == {FRONT_4: REFUSED}
+        with hosts.gateway.entered():
+            assert await answers(FRONT_4) == {FRONT_4: "app"}
+        state = await instance.state()
+        assert state is not None
+        assert "net.ipv4.ip_forward=1" in state.listeners[0].message
+        hosts.forward(on=True)
+        await eventually(lambda: answers(FRONT_4), lambda found: found == {FRONT_4: "app"}, what="it forwards")
+
+
+async def test_family_without_an_endpoint_is_refused(kernel: KernelRuns, hosts: World) -> None:
+    """Of two backends one has no IPv6 endpoint: its share of IPv6 clients is refused, with a hint; IPv4 has none."""
+    async with AsyncExitStack() as stack:
+        both4 = await stack.enter_async_context(Backend("both", host=BACKEND_4, at=hosts.backends))
+        both6 = await stack.enter_async_context(Backend("both", host=BACKEND_6, at=hosts.backends))
+        old = await stack.enter_async_context(Backend("old", host=BACKEND_4, at=hosts.backends))
+        instance = await kernel.forward(both4, both6, old)
+        by4 = await ask_many(PORT, 100, host=FRONT_4)
+        by6 = await ask_many(PORT, 400, host=FRONT_6)
+    assert not by4.refused
+    assert set(by6.served) == {"both"}
+    assert set(by6.refused) == {Ending.NOT_LISTENING}
+    assert by6.share("both") == pytest.approx(50, abs=12)
+    state = await instance.state()
+    assert state is not None
+    assert "IPv6 clients are refused by default/old:6000, which has no IPv6 endpoint" in state.listeners[0].message
+
+
+async def test_listener_on_one_address(kernel: KernelRuns, hosts: World) -> None:
+    """A listener on one address takes nothing that goes to another of the gateway's."""
+    async with Backend("app", host=BACKEND_4, at=hosts.backends) as app:
+        await kernel.serve(*forwarding("app", addresses=[{"type": "IPAddress", "value": FRONT_4}]), arguments=to(app))
+        assert await answers(FRONT_4, BACK_4, FRONT_6) == {FRONT_4: "app", BACK_4: REFUSED, FRONT_6: REFUSED}
+        with hosts.gateway.entered():
+            assert await answers(FRONT_4, "127.0.0.1") == {FRONT_4: "app", "127.0.0.1": REFUSED}
+
+
+async def test_address_that_is_not_the_gateways(kernel: KernelRuns, hosts: World) -> None:
+    """It is not usable, and traffic to it is not taken; once the gateway has it, it serves."""
+    second = "10.77.1.9"
+    async with Backend("app", host=BACKEND_4, at=hosts.backends) as app:
+        instance = await kernel.serve(
+            *forwarding("app", addresses=[{"type": "IPAddress", "value": second}]), arguments=to(app)
+        )
+        found = await instance.object("Gateway", "edge")
+        assert condition(found["status"]["conditions"], "Programmed") == ("False", "AddressNotUsable")
+        hosts.gateway.ip("addr", "add", f"{second}/24", "dev", "to-client")
+        await eventually(lambda: who_serves(PORT, host=second), lambda who: who == "app", what="the address serves")
+        await instance.wait_listener("tcp", "Live")
+
+
+async def test_traffic_that_is_routed_through_is_left_alone(kernel: KernelRuns, hosts: World) -> None:
+    """Connections to the listener's port on another host pass the gateway as if it were not there."""
+    app = Backend("app", host=BACKEND_4, at=hosts.backends)
+    behind = Backend("behind", tell_peer("behind"), host=BACKEND_4, port=PORT, at=hosts.backends)
+    hosts.route_back()
+    async with app, behind:
+        await kernel.forward(app)
+        assert await answers(FRONT_4, BACKEND_4) == {FRONT_4: "app", BACKEND_4: f"behind sees {CLIENT_4}"}
+        with hosts.gateway.entered():
+            assert await answers(BACKEND_4) == {BACKEND_4: f"behind sees {BACK_4}"}
+
+
+async def test_only_translated_connections_are_masqueraded(kernel: KernelRuns, hosts: World) -> None:
+    """Backends see the gateway's address, by IPv4 and IPv6; the gateway's other connections are as before."""
+    hosts.route_back()
+    app = Backend("app", tell_peer("app"), host=BACKEND_4, at=hosts.backends)
+    app6 = Backend("app", tell_peer("app"), host=BACKEND_6, at=hosts.backends)
+    async with app, app6:
+        await kernel.forward(app, app6)
+        assert await answers(FRONT_4, FRONT_6) == {FRONT_4: f"app sees {BACK_4}", FRONT_6: f"app sees {BACK_6}"}
+        assert await who_serves(app.port, host=BACKEND_4) == f"app sees {CLIENT_4}"
+        assert await who_serves(app6.port, host=BACKEND_6) == f"app sees {CLIENT_6}"
+
+
+async def test_source_address_is_preserved(kernel: KernelRuns, hosts: World) -> None:
+    """With --source-address preserve backends see the client; they answer through the gateway."""
+    hosts.route_back()
+    app = Backend("app", tell_peer("app"), host=BACKEND_4, at=hosts.backends)
+    app6 = Backend("app", tell_peer("app"), host=BACKEND_6, at=hosts.backends)
+    async with app, app6:
+        await kernel.forward(app, app6, arguments=("--source-address", "preserve"))
+        assert await answers(FRONT_4, FRONT_6) == {FRONT_4: f"app sees {CLIENT_4}", FRONT_6: f"app sees {CLIENT_6}"}
+
+
+@pytest.mark.parametrize("source", ["masquerade", "preserve"])
+async def test_client_that_is_its_own_backend(kernel: KernelRuns, hosts: World, source: str) -> None:
+    """A hairpin works: the host of the backend connects to the gateway, and its own backend serves it."""
+    hosts.route_back()
+    app = Backend("app", tell_peer("app"), host=BACKEND_4, at=hosts.backends)
+    app6 = Backend("app", tell_peer("app"), host=BACKEND_6, at=hosts.backends)
+    async with app, app6:
+        await kernel.forward(app, app6, arguments=("--source-address", source))
+        with hosts.backends.entered():
+            assert await answers(FRONT_4, FRONT_6, BACK_4) == {
+                FRONT_4: f"app sees {BACK_4}",
+                FRONT_6: f"app sees {BACK_6}",
+                BACK_4: f"app sees {BACK_4}",
+            }
+
+
+async def test_nothing_usable_is_refused_at_once(kernel: KernelRuns, hosts: World) -> None:
+    """A listener without a route, and one whose backend does not exist, are programmed and refuse every connection."""
+    instance = await kernel.serve(
+        gateway("edge", [listener("empty", 8080), listener("broken", 8090)]),
+        tcproute("app", [parent("edge", sectionName="broken")], [backend("missing")]),
+    )
+    for port in (8080, 8090):
+        assert await answers(FRONT_4, FRONT_6, port=port) == {FRONT_4: REFUSED, FRONT_6: REFUSED}
+    for name in ("empty", "broken"):
+        view = await instance.wait_listener(name, "Live")
+        assert (view.opened, view.refused) in {(0, 0), (2, 2)}
+
+
+async def test_clients_of_a_second_network(kernel: KernelRuns, hosts: World) -> None:
+    """Another network that is connected while tidegate runs is served as well, by its own address."""
+    async with Backend("app", host=BACKEND_4, at=hosts.backends) as app:
+        await kernel.forward(app)
+        with Host("late") as late:
+            cable(late, ["10.77.3.2"], hosts.gateway, ["10.77.3.1"])
+            with late.entered():
+                assert await answers("10.77.3.1") == {"10.77.3.1": "app"}
