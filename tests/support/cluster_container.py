@@ -24,7 +24,7 @@ import tidegate
 from support.cluster_network import END_WITH_US, Sandbox
 from support.waiting import eventually
 
-TOOLS = ("ip", "mount", "nsenter", "setpriv", "sysctl", "unshare")
+TOOLS = ("ip", "mount", "nsenter", "setpriv", "unshare")
 PROGRAMS = Path(sys.executable).parent
 SOURCES = Path(tidegate.__file__).parents[1]
 IMAGE_ENVIRONMENT = {
@@ -63,7 +63,7 @@ def why_no_pods() -> str | None:
     if os.geteuid() != 0:
         return "pods of a test cluster need root, for their namespaces"
     if missing := [tool for tool in TOOLS if shutil.which(tool) is None]:
-        return f"pods of a test cluster need {', '.join(missing)} (iproute2, util-linux, procps)"
+        return f"pods of a test cluster need {', '.join(missing)} (iproute2, util-linux)"
     attempt = ["unshare", "--net", "--mount", "--pid", "--fork", "--mount-proc", "mount", "-t", "tmpfs", "none", "/mnt"]
     tried = subprocess.run(attempt, capture_output=True, text=True, check=False)
     return f"pods of a test cluster need namespaces: {tried.stderr.strip()}" if tried.returncode else None

@@ -89,7 +89,8 @@ class Pod:
         self.sandbox = Sandbox()
         self.address = await network.connect(self.sandbox)
         for name, value in self.spec.sysctls.items():
-            await check(["sysctl", "-q", "-w", f"{name}={value}"], within=self.sandbox)
+            place = f"/proc/sys/{name.replace('.', '/')}"
+            await check(["sh", "-c", 'printf %s "$1" >"$2"', "sh", value, place], within=self.sandbox)
 
     async def bring_up_to_date(self, api: Api, names: Mapping[str, str]) -> None:
         """Write its volumes, and start its container when that does not run. Waits for what is not there yet."""
