@@ -12,8 +12,8 @@ from tidegate.dataplanes.envoy.proxyevents import Changed, Connecting, Lost, Pro
 from tidegate.dataplanes.envoy.proxynode import ProxyNode
 from tidegate.dataplanes.envoy.proxystream import PATIENCE_SECONDS, ProxyStream
 from tidegate.dataplanes.envoy.resources import WILDCARD_KINDS, Kind
-from tidegate.dataplanes.retries import FIRST_SECONDS
 from tidegate.dataplanes.envoy.translate import TranslateOptions
+from tidegate.dataplanes.retries import FIRST_SECONDS
 from tidegate.names import SocketKey
 from tidegate.plan.outcome import Failed, FailureReason, Live, Outcome, Pending
 from tidegate.plan.types import Socket
