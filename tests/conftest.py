@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import resource
 from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
 import structlog
 from hypothesis import settings
 
 from support.instances import Instances
+from support.kernels import KernelRuns
+from support.netns import World, world
 from support.ports import Ports
 
 pytest_plugins = ["support.cluster_fixtures", "support.controller_fixtures"]
@@ -57,6 +60,19 @@ def tidegate(request: pytest.FixtureRequest) -> Iterator[Instances]:
         assert not instances.internal_errors(), instances.report()
     finally:
         instances.close()
+
+
+@pytest.fixture
+def hosts() -> Iterator[World]:
+    """A client, where the test is, a gateway and a host of backends."""
+    with world() as present:
+        yield present
+
+
+@pytest.fixture
+def kernel(tidegate: Instances, hosts: World, tmp_path: Path) -> KernelRuns:
+    """Starts tidegate on the gateway."""
+    return KernelRuns(tidegate, hosts, tmp_path / "gateway.yaml")
 
 
 @pytest.hookimpl(wrapper=True)

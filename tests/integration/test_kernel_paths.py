@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 import pytest
 
 from support.backends import Backend, tell_peer
 from support.clients import Ending, Refused, ask, ask_many, who_serves
-from support.instances import Instances, condition
+from support.instances import condition
 from support.kernels import PORT, KernelRuns, forwarding, to
 from support.manifests import backend, gateway, listener, parent, tcproute
 from support.netns import (
@@ -26,7 +24,6 @@ from support.netns import (
     World,
     cable,
     needs_hosts,
-    world,
 )
 from support.waiting import eventually
 
@@ -34,19 +31,6 @@ pytestmark = needs_hosts()
 
 REFUSED = "connection refused"
 AT_ONCE = 0.5
-
-
-@pytest.fixture
-def hosts() -> Iterator[World]:
-    """A client, where the test is, a gateway and a host of backends."""
-    with world() as present:
-        yield present
-
-
-@pytest.fixture
-def kernel(tidegate: Instances, hosts: World, tmp_path: Path) -> KernelRuns:
-    """Starts tidegate on the gateway."""
-    return KernelRuns(tidegate, hosts, tmp_path / "gateway.yaml")
 
 
 async def answers(*addresses: str, port: int = PORT) -> dict[str, str]:

@@ -232,14 +232,14 @@ class Crowd:
 
 
 @asynccontextmanager
-async def crowd(port: int, count: int, *, concurrency: int = 100) -> AsyncIterator[Crowd]:
+async def crowd(port: int, count: int, *, concurrency: int = 100, host: str = "127.0.0.1") -> AsyncIterator[Crowd]:
     """``count`` connections that echo all the time while the block runs."""
     members: list[tuple[str, Conversation]] = []
     remaining = iter(range(count))
 
     async def join() -> None:
         for _ in remaining:
-            conversation = await connect(port)
+            conversation = await connect(port, host=host)
             members.append((await conversation.line(), conversation))
 
     try:
@@ -261,15 +261,16 @@ async def crowd(port: int, count: int, *, concurrency: int = 100) -> AsyncIterat
 class Probing:
     """One connection after the other to a port, for as long as the block runs; ``tally`` has what became of them."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, host: str) -> None:
         self.port = port
+        self.host = host
         self.tally = Tally()
         self._stopped = False
 
     async def work(self) -> None:
         """Ask again and again until ``stop``."""
         while not self._stopped:
-            self.tally.add(await ask(self.port))
+            self.tally.add(await ask(self.port, host=self.host))
             await asyncio.sleep(0)
 
     def stop(self) -> None:
@@ -278,9 +279,9 @@ class Probing:
 
 
 @asynccontextmanager
-async def probing(port: int, *, loops: int = 1) -> AsyncIterator[Probing]:
+async def probing(port: int, *, loops: int = 1, host: str = "127.0.0.1") -> AsyncIterator[Probing]:
     """Probes a port, with so many loops at once, while the block runs."""
-    probe = Probing(port)
+    probe = Probing(port, host)
     async with asyncio.TaskGroup() as group:
         for _ in range(loops):
             group.create_task(probe.work())

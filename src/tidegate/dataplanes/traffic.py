@@ -95,6 +95,7 @@ class LedgerState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _EMPTY = LedgerState()
+_NONE = Totals()
 _NOTHING = RawCounters()
 
 
@@ -151,23 +152,29 @@ class TrafficLedger:
     def traffic(self, present: Iterable[Series], active: Mapping[Series, int] | None = None) -> list[Traffic]:
         """The counters now: of ``present``, what is planned, and of whatever else has connections open, sorted.
 
+        What former backends of a route counted is told without a name, so that the sum of the route never falls.
         ``active``: the open connections, from a data plane that knows them; else, those opened and not ended.
         """
         active = self._active() if active is None else active
         shown = {*present, *(series for series, count in active.items() if count)}
+        totals = {series: self._totals.get(series, _NONE) for series in shown}
+        routes = {(series.listener, series.route) for series in shown if series.backend}
+        for series, former in self._totals.items():
+            if series not in shown and (series.listener, series.route) in routes:
+                rest = Series(series.listener, series.route)
+                totals[rest] = _sum(totals.get(rest, _NONE), former)
         return [
             Traffic(
                 listener=series.listener,
                 route=series.route,
                 backend=series.backend,
-                opened=totals.opened,
-                refused=totals.refused,
+                opened=counted.opened,
+                refused=counted.refused,
                 active=active.get(series, 0),
-                received=totals.received,
-                sent=totals.sent,
+                received=counted.received,
+                sent=counted.sent,
             )
-            for series in sorted(shown, key=_order)
-            for totals in (self._totals.get(series, Totals()),)
+            for series, counted in sorted(totals.items(), key=lambda item: _order(item[0]))
         ]
 
     def to_state(self) -> LedgerState:
@@ -185,12 +192,7 @@ class TrafficLedger:
         totals = self._totals.get(series, Totals())
         if growth.opened or growth.refused or growth.received or growth.sent:
             self._totals.pop(series, None)
-            totals = Totals(
-                opened=totals.opened + growth.opened,
-                refused=totals.refused + growth.refused,
-                received=totals.received + growth.received,
-                sent=totals.sent + growth.sent,
-            )
+            totals = _sum(totals, growth)
         self._totals[series] = totals
 
     def _active(self) -> dict[Series, int]:
@@ -222,6 +224,15 @@ def _growth(before: RawCounters, now: RawCounters) -> RawCounters:
         ended=now.ended - before.ended,
         received=now.received - before.received,
         sent=now.sent - before.sent,
+    )
+
+
+def _sum(totals: Totals, more: Totals | RawCounters) -> Totals:
+    return Totals(
+        opened=totals.opened + more.opened,
+        refused=totals.refused + more.refused,
+        received=totals.received + more.received,
+        sent=totals.sent + more.sent,
     )
 
 

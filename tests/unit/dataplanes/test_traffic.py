@@ -49,6 +49,16 @@ def test_backends_of_a_route_are_counted_apart() -> None:
     assert [(one.backend, one.opened) for one in ledger.traffic([red, blue])] == [("blue", 5), ("red", 3)]
 
 
+def test_former_backends_are_told_without_a_name() -> None:
+    """What a backend counted that left its route stays in the route's sum, and is its own again when it returns."""
+    blue, red = (msgspec.structs.replace(FOO, backend=backend) for backend in ("blue", "red"))
+    ledger = TrafficLedger()
+    ledger.observe("1", {"1": raw(3), "2": raw(5)}, {"1": red, "2": blue})
+    assert [(one.backend, one.opened) for one in ledger.traffic([red], {})] == [("", 5), ("red", 3)]
+    assert [(one.backend, one.opened) for one in ledger.traffic([blue, red], {})] == [("blue", 5), ("red", 3)]
+    assert [one.opened for one in ledger.traffic([BAR], {})] == [0]
+
+
 def test_active_connections_that_are_known_count() -> None:
     """A data plane that knows what is open says so; also of a series that is not planned any more."""
     ledger = TrafficLedger()

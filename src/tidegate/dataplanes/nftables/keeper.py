@@ -63,16 +63,15 @@ class Keeper:
         then.
         """
         async with self._working:
-            found = await to_the_end(self._begin)
-        self._image = Image(found.elements, found.choices)
-        self._rungs = set(found.rungs)
+            found = await to_the_end(self._begin, None)
+        self._take(found)
         return found
 
-    async def rebuild(self) -> None:
-        """Make the table again after it was lost: with new counters, and without any socket. Raises DataPlaneError."""
+    async def begin_again(self) -> None:
+        """Somebody removed the table or parts of it: make it again. Raises as ``begin``."""
         async with self._working:
-            await to_the_end(self._make, self.origin.slot)
-        self._image, self._present, self._rungs = Image(), {}, set()
+            found = await to_the_end(self._begin, self.origin.slot)
+        self._take(found)
 
     async def write(self, wanted: Mapping[SocketKey, Wanted]) -> dict[SocketKey, str]:
         """Bring sockets into the kernel. Returns those that it refuses, with the reason; they stay as they were.
@@ -133,7 +132,11 @@ class Keeper:
         """Remove the table with all that it holds. Blocks for an instant. Raises DataPlaneError."""
         self._kernel.delete()
 
-    def _begin(self) -> Adoption:
+    def _take(self, found: Adoption) -> None:
+        self._image, self._present = Image(found.elements, found.choices), {}
+        self._rungs = set(found.rungs)
+
+    def _begin(self, slot: int | None) -> Adoption:
         tables = self._kernel.tables()
         present = next((one for one in tables if one.name == str(self._table)), None)
         origin = origin_of(present) if present is not None else None
@@ -141,18 +144,17 @@ class Keeper:
             if present is not None:
                 _log.warning("table not adopted, as it does not say where it comes from", table=str(self._table))
                 self._kernel.delete()
-            self._make(free_slot(self._table.instance, tables))
+            self.origin = Origin(
+                free_slot(self._table.instance, tables) if slot is None else slot, secrets.token_hex(4)
+            )
+            self._structure(Adoption())
+            _log.info("table made", table=str(self._table))
             return Adoption()
         self.origin = origin
         found = adoption(self._kernel.read(), structure.chains(self._options))
         self._structure(found)
         _log.info("table adopted", table=str(self._table), elements=len(found.elements))
         return found
-
-    def _make(self, slot: int) -> None:
-        self.origin = Origin(slot, secrets.token_hex(4))
-        self._structure(Adoption())
-        _log.info("table made", table=str(self._table))
 
     def _structure(self, found: Adoption) -> None:
         """Write everything that does not depend on the plan: a new table, or the same into an existing one."""

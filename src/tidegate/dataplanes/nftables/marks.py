@@ -72,10 +72,11 @@ class Mark(msgspec.Struct, frozen=True):
 
 
 class Marks:
-    """The marks of one instance."""
+    """The marks of one instance. ``changes`` grows when marks are given or retired."""
 
     def __init__(self, slot: int) -> None:
         self.prefix = prefix(slot)
+        self.changes = 0
         self._marks: dict[MarkKey, Mark] = {}
         self._retired: dict[int, Series | None] = {}
         self._known: dict[bytes, int] = {}
@@ -104,12 +105,14 @@ class Marks:
             number = self._known.pop(name, None)
             mark = self._marks[key] = Mark(self._free() if number is None else number, name)
             self._used.add(mark.number)
+            self.changes += 1
         return mark
 
     def retire(self, key: MarkKey) -> None:
         """It left the plan: connections with its mark may still be open."""
         mark = self._marks.pop(key, None)
         if mark is not None:
+            self.changes += 1
             self._retired[mark.number] = key.series if isinstance(key, LaneKey) else None
 
     def free(self, mark: int) -> None:

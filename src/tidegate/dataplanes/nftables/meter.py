@@ -11,6 +11,7 @@ whatever happens to this process.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -42,7 +43,7 @@ SAVE_SECONDS = 10.0
 """How often the ledger is written down."""
 
 _LEISURE = 50
-"""After a look, this many times its duration must pass before the next."""
+"""After a look, this many times the processor time that it took must pass before the next."""
 
 _ORIGINAL = 0
 """The direction of packets from the client, in keys of the set of traffic."""
@@ -51,11 +52,12 @@ _log = logger("nftables")
 
 
 class Look(msgspec.Struct, frozen=True):
-    """What one look saw, and the lanes that had left the plan before it."""
+    """What one look saw, the lanes that had left the plan before it, and the processor time that it took."""
 
     retired: frozenset[int]
     counts: Counts
     connections: Connections
+    seconds: float
 
 
 class Meter:
@@ -72,6 +74,8 @@ class Meter:
         self._looking = asyncio.Lock()
         self._next_look = 0.0
         self._last: Look | None = None
+        self._told: Sequence[Traffic] | None = None
+        self._told_of = 0
         self._changed = False
 
     def close(self) -> None:
@@ -115,7 +119,6 @@ class Meter:
         """Look now. What cannot be read is left for the next look."""
         loop = asyncio.get_running_loop()
         async with self._looking:
-            began = loop.time()
             try:
                 look = await to_the_end(self._look, frozenset(self._marks().retired))
             except DataPlaneError as error:
@@ -123,19 +126,20 @@ class Meter:
                 return
             owners = {str(mark): series for mark, series in self._marks().owners().items()}
             self._ledger.observe(self._keeper.origin.generation, counted(look.counts), owners)
-            self._last, self._changed = look, True
-            self._next_look = loop.time() + max(FRESH_SECONDS, _LEISURE * (loop.time() - began))
+            self._last, self._told, self._changed = look, None, True
+            self._next_look = loop.time() + max(FRESH_SECONDS, _LEISURE * look.seconds)
+
+    def look_soon(self) -> None:
+        """There is something new to count: the next who asks gets a look."""
+        self._next_look = 0.0
 
     async def traffic(self) -> Sequence[Traffic]:
         """The counters now, or those of the last look when that was a moment ago."""
         if asyncio.get_running_loop().time() >= self._next_look:
             await self.look()
-        owners = self._marks().owners()
-        active: Counter[Series] = Counter()
-        for mark, count in (self._last.connections.open if self._last is not None else Counter[int]()).items():
-            if mark in owners:
-                active[owners[mark]] += count
-        return self._ledger.traffic(self._marks().planned(), active)
+        if self._told is None or self._told_of != self._marks().changes:
+            self._told, self._told_of = self._add_up(), self._marks().changes
+        return self._told
 
     async def save(self) -> None:
         """Write the ledger down, unless nothing happened."""
@@ -148,9 +152,18 @@ class Meter:
             self._changed = True
             _log.warning("traffic counters not written down", reason=str(error))
 
+    def _add_up(self) -> Sequence[Traffic]:
+        owners = self._marks().owners()
+        active: Counter[Series] = Counter()
+        for mark, count in (self._last.connections.open if self._last is not None else Counter[int]()).items():
+            if mark in owners:
+                active[owners[mark]] += count
+        return self._ledger.traffic(self._marks().planned(), active)
+
     def _look(self, retired: frozenset[int]) -> Look:
+        began = time.thread_time()
         connections = conntrack.connections(self._netlink, self._marks().prefix)
-        return Look(retired, self._kernel.count(), connections)
+        return Look(retired, self._kernel.count(), connections, time.thread_time() - began)
 
     async def _free_lanes(self, look: Look) -> None:
         """Give back the marks of lanes that left the plan and have no connection any more."""

@@ -286,6 +286,7 @@ class NftablesDataPlane:
             _log.warning("leftovers not removed", reason=str(error))
             return
         self._marks.forget_the_rest()
+        self._present_meter.look_soon()
         self._swept = True
 
     async def _rebuild(self) -> None:
@@ -295,13 +296,14 @@ class NftablesDataPlane:
         self._settlement.down(message)
         self._publish(list(self._catalog.sockets()))
         try:
-            await self._present_keeper.rebuild()
+            await self._present_keeper.begin_again()
         except DataPlaneError as error:
             _log.error("table not made", reason=str(error))
             await asyncio.sleep(_AFTER_ERROR_SECONDS)
         else:
             self._settlement.up()
             self._present_meter.begin_anew()
+            self._swept = False
         self._write_soon(key for key in self._catalog.sockets() if key not in self._unchecked)
 
     async def _drain(self, keeper: Keeper, meter: Meter, seconds: float) -> None:

@@ -1,0 +1,206 @@
+"""Connections through the kernel outlive every change, the controller, and its end; nothing is lost in between."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from support.backends import Backend
+from support.changes import Changes, follows
+from support.clients import connection, crowd, probing, who_serves
+from support.instances import Instance
+from support.kernels import PORT, TABLE, KernelRuns, forwarding, to
+from support.manifests import backend, gateway, listener, parent, tcproute, write
+from support.netns import BACKEND_4, FRONT_4, World, needs_hosts
+from support.waiting import eventually, steadily
+
+pytestmark = needs_hosts()
+
+CONNECTIONS = 200
+CHANGES = 100
+REFUSED = "connection refused"
+
+
+def app(name: str, hosts: World) -> Backend:
+    """A backend on its host."""
+    return Backend(name, host=BACKEND_4, at=hosts.backends)
+
+
+async def serves(name: str, *, port: int = PORT) -> None:
+    """Wait until new connections get to a backend, or are refused."""
+    await eventually(lambda: who_serves(port, host=FRONT_4), lambda who: who == name, what=f"{port} leads to {name}")
+
+
+@pytest.mark.timeout(240)
+async def test_hundred_random_changes_reset_nobody(kernel: KernelRuns, hosts: World, tmp_path: Path) -> None:
+    """200 echo connections live through 100 random changes; each change holds for new connections."""
+    folder = tmp_path / "manifests"
+    folder.mkdir()
+    async with app("red", hosts) as red, app("green", hosts) as green, app("blue", hosts) as blue:
+        places = {entry.name: (entry.host, entry.port) for entry in (red, green, blue)}
+        changes = Changes(20240602, folder, PORT, [9001, 9002, 9003], places, refused=REFUSED)
+        changes.write()
+        kernel.file = folder
+        instance = kernel.start()
+        await instance.wait_ready()
+        async with crowd(PORT, CONNECTIONS, host=FRONT_4) as people:
+            assert people.backends.total() == CONNECTIONS
+            for number in range(CHANGES):
+                changes.change()
+                await eventually(
+                    lambda: follows(PORT, changes.shares(), host=FRONT_4),
+                    what=f"change {number} ({changes.last}) leads new connections to {changes.shares()}",
+                )
+                assert not people.broken, f"after change {number} ({changes.last})"
+            await people.check()
+            assert not people.broken
+            assert people.rounds > 10
+
+
+async def test_no_new_connection_fails_while_endpoints_change(kernel: KernelRuns, hosts: World) -> None:
+    """Weights, backends and endpoints change again and again, and none of the connections that come is refused."""
+    async with app("red", hosts) as red, app("green", hosts) as green:
+        await kernel.serve(*forwarding("red"), arguments=to(red, green))
+        async with probing(PORT, loops=4, host=FRONT_4) as probe:
+            for _ in range(15):
+                for names in (("red", "green"), ("green",), ("green", "red"), ("red",)):
+                    write(kernel.file, *forwarding(*names))
+                    await serves(names[-1])
+        assert not probe.tally.refused
+        assert probe.tally.total > 200
+
+
+async def test_removed_listener_keeps_its_connections(kernel: KernelRuns, hosts: World) -> None:
+    """A listener that is gone takes no new connection, and those that it has go on; so do those of a gone backend."""
+    async with app("red", hosts) as red:
+        await kernel.serve(
+            gateway("edge", [listener("kept", PORT), listener("gone", 9000)]),
+            tcproute("app", [parent("edge")], [backend("red")]),
+            arguments=to(red),
+        )
+        async with crowd(9000, 10, host=FRONT_4) as people:
+            write(kernel.file, gateway("edge", [listener("kept", PORT)]))
+            await serves(REFUSED, port=9000)
+            await serves(REFUSED)
+            await people.check()
+            assert not people.broken
+
+
+async def test_killed_controller_is_succeeded_without_a_gap(kernel: KernelRuns, hosts: World) -> None:
+    """The kernel serves on after kill -9, and the next start adopts the table: nobody notices, nothing is rewritten."""
+    async with app("red", hosts) as red, app("blue", hosts) as blue:
+        first = await kernel.serve(*forwarding("red", "blue"), arguments=to(red, blue))
+        marks = hosts.gateway.ruleset("map", "inet", TABLE, "sockets")
+        async with crowd(PORT, 20, host=FRONT_4) as people, probing(PORT, loops=2, host=FRONT_4) as probe:
+            await first.kill()
+            await steadily(
+                lambda: who_serves(PORT, host=FRONT_4), lambda who: who in ("red", "blue"), what="it serves", during=0.5
+            )
+            second = kernel.start(*to(red, blue), state_dir=first.state_dir)
+            await second.wait_ready()
+            assert hosts.gateway.ruleset("map", "inet", TABLE, "sockets") == marks
+            assert "table adopted" in second.text()
+            write(kernel.file, *forwarding("blue"))
+            await serves("blue")
+            await people.check()
+            assert not people.broken
+        assert not probe.tally.refused
+
+
+async def test_edit_made_while_no_controller_ran_is_followed(kernel: KernelRuns, hosts: World) -> None:
+    """The successor changes what differs: another backend, and a listener that is gone; connections stay."""
+    async with app("red", hosts) as red, app("blue", hosts) as blue:
+        first = await kernel.serve(
+            gateway("edge", [listener("tcp", PORT), listener("gone", 9000)]),
+            tcproute("app", [parent("edge")], [backend("red")]),
+            arguments=to(red, blue),
+        )
+        async with crowd(PORT, 5, host=FRONT_4) as people:
+            await first.kill()
+            write(kernel.file, *forwarding("blue"))
+            second = kernel.start(*to(red, blue), state_dir=first.state_dir)
+            await second.wait_ready()
+            await serves("blue")
+            await serves(REFUSED, port=9000)
+            await people.check()
+            assert not people.broken
+
+
+async def test_keep_leaves_everything_serving(kernel: KernelRuns, hosts: World) -> None:
+    """After --on-exit keep the kernel serves on without any process, and the next start adopts it."""
+    async with app("red", hosts) as red:
+        first = await kernel.serve(*forwarding("red"), arguments=(*to(red), "--on-exit", "keep"))
+        async with crowd(PORT, 5, host=FRONT_4) as people:
+            first.send(signal.SIGTERM)
+            assert await first.ended() == 0
+            await people.check()
+            assert await who_serves(PORT, host=FRONT_4) == "red"
+            second = kernel.start(*to(red), "--drain-time", "0s", state_dir=first.state_dir)
+            await second.wait_ready()
+            await people.check()
+            assert not people.broken
+            second.send(signal.SIGTERM)
+            assert await second.ended() == 0
+        assert TABLE not in hosts.gateway.ruleset("tables")
+
+
+async def drained(instance: Instance) -> str:
+    """How it ended."""
+    assert await instance.ended() == 0
+    return instance.text()
+
+
+async def test_drain_lets_connections_end(kernel: KernelRuns, hosts: World) -> None:
+    """While it drains, new connections are refused and those that are open go on; it ends with the last of them."""
+    async with app("red", hosts) as red:
+        instance = await kernel.serve(*forwarding("red"), arguments=(*to(red), "--drain-time", "60s"))
+        async with connection(PORT, host=FRONT_4) as conversation:
+            assert await conversation.line() == "red"
+            instance.send(signal.SIGTERM)
+            await serves(REFUSED)
+            assert await conversation.echoes("still here")
+            assert instance.process.poll() is None
+        text = await drained(instance)
+        assert "drain time over" not in text
+        assert TABLE not in hosts.gateway.ruleset("tables")
+
+
+async def test_drain_time_ends(kernel: KernelRuns, hosts: World) -> None:
+    """Connections that outlive the drain time are cut, and nothing of tidegate is left."""
+    async with app("red", hosts) as red:
+        instance = await kernel.serve(*forwarding("red"), arguments=(*to(red), "--drain-time", "300ms"))
+        async with connection(PORT, host=FRONT_4) as conversation:
+            assert await conversation.line() == "red"
+            instance.send(signal.SIGTERM)
+            assert "drain time over" in await drained(instance)
+            assert TABLE not in hosts.gateway.ruleset("tables")
+            with pytest.raises(ConnectionError):
+                await conversation.echoes("too late")
+
+
+async def test_second_signal_ends_at_once(kernel: KernelRuns, hosts: World) -> None:
+    """A second interrupt while it drains removes the table and ends."""
+    async with app("red", hosts) as red:
+        instance = await kernel.serve(*forwarding("red"), arguments=(*to(red), "--drain-time", "60s"))
+        async with connection(PORT, host=FRONT_4) as conversation:
+            assert await conversation.line() == "red"
+            instance.send(signal.SIGINT)
+            await serves(REFUSED)
+            instance.send(signal.SIGINT)
+            await instance.ended()
+        assert TABLE not in hosts.gateway.ruleset("tables")
+
+
+@pytest.mark.parametrize("damage", ["flush ruleset", f"delete table inet {TABLE}", f"flush chain inet {TABLE} find"])
+async def test_removed_rules_are_made_again(kernel: KernelRuns, hosts: World, damage: str) -> None:
+    """When somebody removes the rules, that is noticed and said, and everything serves again."""
+    async with app("red", hosts) as red:
+        instance = await kernel.serve(*forwarding("red"), arguments=to(red))
+        assert await who_serves(PORT, host=FRONT_4) == "red"
+        hosts.gateway.nft(damage)
+        await instance.wait_text("table lost")
+        await serves("red")
+        await instance.wait_listener("tcp", "Live")
+        await instance.wait(lambda state: state.listeners[0].opened >= 1, what="counters go on")
