@@ -57,10 +57,13 @@ def _measured(wanted: list[type[Plane]], effort: measure.Effort) -> dict[str, ob
             planes = [one(links[one.name], directory) for one in wanted]
             for plane in planes:
                 plane.start()
+            idle = {}
+            for plane in planes:  # Before any load: what a program has grown by then would hide the connections.
+                print(f"idle connections: {plane.name}")
+                idle[plane.name] = measure.memory(plane, effort)
             values = measure.compare(planes, effort, print)
             for plane in planes:
-                print(f"idle connections: {plane.name}")
-                values[plane.name]["bytes/idle connection"] = [measure.memory(plane, effort)]
+                values[plane.name]["bytes/idle connection"] = [idle[plane.name]]
             survival = {}
             for plane in planes:
                 print(f"survival: {plane.name}")
