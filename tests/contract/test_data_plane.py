@@ -1,4 +1,4 @@
-"""What every data plane promises, tried on each of them: in memory, with a real Envoy, and with a fleet of one."""
+"""What every data plane promises, tried on each: in memory, a real Envoy, a fleet of one, and the kernel (as root)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import pytest
 
 from support.envoys import serving_envoy
 from support.fleets import serving_fleet
+from support.kernels import serving_kernel
+from support.netns import needs_hosts
 from support.planes import Serving, serving
 from support.plans import forward, pool, remove, socket_key
 from support.ports import Ports
@@ -26,7 +28,14 @@ async def recording() -> AsyncIterator[Serving]:
         yield present
 
 
-@pytest.fixture(params=[recording, serving_envoy, serving_fleet], ids=["recording", "envoy", "fleet"])
+@pytest.fixture(
+    params=[
+        pytest.param(recording, id="recording"),
+        pytest.param(serving_envoy, id="envoy"),
+        pytest.param(serving_fleet, id="fleet"),
+        pytest.param(serving_kernel, id="nftables", marks=needs_hosts()),
+    ]
+)
 def start(request: pytest.FixtureRequest) -> Start:
     """Starts the plane of this round."""
     return request.param

@@ -1,14 +1,19 @@
-"""`tidegate run --dataplane nftables` on the gateway of a test's own hosts."""
+"""The kernel data plane on a test's own hosts: `tidegate run --dataplane nftables`, or the plane alone."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from support.backends import Backend
 from support.instances import Finished, Instance, Instances
 from support.manifests import Manifest, backend, gateway, listener, parent, tcproute, write
-from support.netns import World
+from support.netns import Host, World
+from support.planes import Serving, serving, short_directory
+from tidegate.dataplanes.nftables.options import NftablesOptions
+from tidegate.dataplanes.nftables.plane import NftablesDataPlane
 
 PORT = 8080
 TABLE = "tidegate-default"
@@ -44,6 +49,15 @@ class KernelRuns:
         """Run a command of tidegate on the gateway, to its end."""
         with self.world.gateway.entered():
             return await self.tidegate.run(*arguments)
+
+
+@asynccontextmanager
+async def serving_kernel(options: NftablesOptions | None = None) -> AsyncIterator[Serving]:
+    """The plane, on a host where the test itself is during the block; its table is gone afterwards."""
+    with Host("plane") as host, host.entered(), short_directory() as directory:
+        plane = NftablesDataPlane(name="default", directory=directory, options=options or NftablesOptions())
+        async with serving(plane) as present:
+            yield present
 
 
 def forwarding(*names: str, port: int = PORT, **spec: Any) -> list[Manifest | list[Manifest]]:

@@ -39,6 +39,8 @@ class Host:
 
     def __enter__(self) -> Self:
         run("ip", "netns", "add", self.name)
+        # An address that is being checked for duplicates is not used yet: nobody is to wait for that.
+        self.sysctl("net.ipv6.conf.all.accept_dad=0", "net.ipv6.conf.default.accept_dad=0")
         self.ip("link", "set", "lo", "up")
         return self
 

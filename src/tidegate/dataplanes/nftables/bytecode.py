@@ -249,7 +249,7 @@ def generation_of(message: Message) -> int:
 
 def kept_of(message: Message) -> Iterable[Kept]:
     """The elements of one message of an answer."""
-    for _, member in wire.members_of(message.attributes.get(_LIST_ELEMENTS, b"")):
+    for member in wire.members_of(message.attributes.get(_LIST_ELEMENTS, b"")):
         found = wire.attributes_of(member)
         data = wire.attributes_of(found.get(_ELEMENT_DATA, b""))
         verdict = wire.attributes_of(data.get(_DATA_VERDICT, b""))
@@ -263,7 +263,7 @@ def kept_of(message: Message) -> Iterable[Kept]:
 
 def counted_of(message: Message) -> Iterable[Counted]:
     """What the elements of one message of an answer counted."""
-    for _, member in wire.members_of(message.attributes.get(_LIST_ELEMENTS, b"")):
+    for member in wire.members_of(message.attributes.get(_LIST_ELEMENTS, b"")):
         found = wire.attributes_of(member)
         counter = wire.attributes_of(wire.attributes_of(found[_ELEMENT_EXPRESSION])[_EXPRESSION_DATA])
         yield Counted(

@@ -17,8 +17,6 @@ from tidegate.dataplanes.nftables.translate import Offers
 from tidegate.names import PoolKey, SocketKey, TargetKey
 from tidegate.plan.types import PlanChange, PlanValue, Pool, Socket, Target
 
-_NO_KEYS: frozenset[MarkKey] = frozenset()
-
 
 class Catalog:
     """All sockets, targets and pools of one plan. ``hairpins``: clients keep their source address."""
@@ -33,8 +31,8 @@ class Catalog:
         self._pool_users: dict[PoolKey, set[TargetKey]] = {}
         self._target_users: dict[TargetKey, SocketKey] = {}
         self._offers: dict[PoolKey, Offers] = {}
-        self._wanted: dict[SocketKey, frozenset[MarkKey]] = {}
-        self._given: dict[SocketKey, frozenset[MarkKey]] = {}
+        self._wanted: dict[SocketKey, tuple[MarkKey, ...]] = {}
+        self._given: dict[SocketKey, tuple[MarkKey, ...]] = {}
 
     def sockets(self) -> Mapping[SocketKey, Socket]:
         """The sockets of the plan."""
@@ -73,18 +71,18 @@ class Catalog:
         if socket is None:
             self._wanted.pop(key, None)
             return NOTHING
-        made = translate.translation(
-            socket, self._target(socket), self._offers_of, self._marks, hairpins=self._hairpins
-        )
+        made = translate.translation(socket, self._target(socket), self._offers_of, self._marks)
         self._wanted[key] = made.keys
-        self._given[key] = self._given.get(key, _NO_KEYS) | made.keys
+        given = self._given.get(key)
+        self._given[key] = made.keys if given is None else tuple(dict.fromkeys((*given, *made.keys)))
         return made.forwarding
 
     def written(self, key: SocketKey) -> None:
         """The kernel has what ``forwarding`` gave last; marks that it used for something else before are retired."""
-        wanted = self._wanted.get(key, _NO_KEYS)
-        for mark_key in self._given.pop(key, _NO_KEYS) - wanted:
-            self._marks.retire(mark_key)
+        wanted = self._wanted.get(key, ())
+        for mark_key in self._given.pop(key, ()):
+            if mark_key not in wanted:
+                self._marks.retire(mark_key)
         if wanted:
             self._given[key] = wanted
 
@@ -94,9 +92,9 @@ class Catalog:
         if socket is None:
             return ""
         backends = [
-            (backend.label, self._offers_of(backend.pool).ways)
+            (backend.label, offers.kinds)
             for backend in translate.shares(self._target(socket))
-            if backend.pool is not None
+            if backend.pool is not None and (offers := self._offers_of(backend.pool)).known
         ]
         return self._reach.limits(key.address, backends)
 
@@ -110,7 +108,7 @@ class Catalog:
         if found is None:
             pool = self._pools.get(key)
             ways = self._reach.ways(pool.endpoints if pool is not None else ())
-            found = self._offers[key] = translate.offers(ways)
+            found = self._offers[key] = translate.offers(ways, hairpins=self._hairpins)
         return found
 
     def _set_socket(self, key: SocketKey, value: Socket | None) -> None:

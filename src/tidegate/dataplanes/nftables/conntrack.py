@@ -1,7 +1,7 @@
 """Which of our connections are open, as connection tracking tells. The one module that speaks to it.
 
-In: what our marks begin with. Out: the number of open connections per mark. Blocks; some 10 microseconds for every
-connection of ours that the kernel remembers.
+In: what our marks begin with. Out: the number of open connections per mark. Blocks; some 4 microseconds for every
+connection of ours that the kernel remembers, also of those that are over.
 
 Open means: the handshake was answered, and not both sides have finished. So a connection that only waits for its
 last acknowledgement, or for nothing (TIME_WAIT), does not count; one whose peers vanished without a word does, until
@@ -11,6 +11,7 @@ the kernel forgets it (``nf_conntrack_tcp_timeout_established``, five days unles
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 
 import msgspec
 
@@ -19,7 +20,7 @@ from tidegate.dataplanes.nftables.netlink import Netlink
 from tidegate.dataplanes.nftables.wire import Request
 
 # linux/netfilter/nfnetlink_conntrack.h and nf_conntrack_tcp.h; Python names none of these.
-_GET = 1 << 8 | 1
+_NEW, _GET = 1 << 8, 1 << 8 | 1
 _MARK, _MARK_MASK = 8, 21
 _PROTOCOL_STATE, _TCP, _TCP_STATE = 4, 1, 1
 _SYN_RECEIVED, _ESTABLISHED, _FIN_WAIT, _CLOSE_WAIT = 2, 3, 4, 5
@@ -35,17 +36,28 @@ class Connections(msgspec.Struct, frozen=True):
 
 def connections(netlink: Netlink, prefix: int) -> Connections:
     """Those whose mark begins with ``prefix``. Raises DataPlaneError."""
-    found: Counter[int] = Counter()
-    remembered: set[int] = set()
-    for message in netlink.dump(request(prefix)):
-        attributes = message.attributes
-        mark = wire.number_of(attributes.get(_MARK, b""))
-        if mark & marks.MASK != prefix:
+    found: Counter[tuple[int, int]] = Counter()
+    for data in netlink.datagrams(request(prefix)):
+        found.update(states_of(data))
+    opened: Counter[int] = Counter()
+    for (mark, state), count in found.items():
+        if mark & marks.MASK == prefix and state in _OPEN:
+            opened[mark] += count
+    return Connections(opened, frozenset(mark for mark, _ in found if mark & marks.MASK == prefix))
+
+
+def states_of(data: bytes) -> Iterator[tuple[int, int]]:
+    """Mark and TCP state of each connection in a datagram; what it lacks is 0."""
+    for kind, _, _, start, end in wire.frames_of(data):
+        if kind != _NEW:
             continue
-        remembered.add(mark)
-        if tcp_state(attributes.get(_PROTOCOL_STATE, b"")) in _OPEN:
-            found[mark] += 1
-    return Connections(found, frozenset(remembered))
+        mark = state = 0
+        for attribute, first, last in wire.positions_of(data, start + wire.FAMILY_SIZE, end):
+            if attribute == _MARK:
+                mark = int.from_bytes(data[first:last], "big")
+            elif attribute == _PROTOCOL_STATE:
+                state = _tcp_state(data, first, last)
+        yield mark, state
 
 
 def request(prefix: int) -> Request:
@@ -53,7 +65,8 @@ def request(prefix: int) -> Request:
     return Request(kind=_GET, family=0, body=wire.number(_MARK, prefix) + wire.number(_MARK_MASK, marks.MASK))
 
 
-def tcp_state(protocol: bytes) -> int | None:
-    """The state of a TCP connection; None for another protocol."""
-    state = wire.attributes_of(wire.attributes_of(protocol).get(_TCP, b"")).get(_TCP_STATE)
-    return state[0] if state else None
+def _tcp_state(data: bytes, start: int, end: int) -> int:
+    for protocol, first, last in wire.positions_of(data, start, end):
+        if protocol == _TCP:
+            return next((data[at] for kind, at, _ in wire.positions_of(data, first, last) if kind == _TCP_STATE), 0)
+    return 0

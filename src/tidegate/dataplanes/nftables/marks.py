@@ -71,6 +71,23 @@ class Mark(msgspec.Struct, frozen=True):
     identity: bytes
 
 
+class SeriesOfMarks:
+    """Which series the connections of each lane count for, at one moment. Made cheaply, to be used in a thread."""
+
+    def __init__(self, marks: Mapping[MarkKey, Mark], retired: Mapping[int, Series | None]) -> None:
+        self._marks = marks
+        self._retired = retired
+
+    def owners(self) -> dict[int, Series]:
+        """By number, also of retired lanes."""
+        present = {mark.number: key.series for key, mark in self._marks.items() if isinstance(key, LaneKey)}
+        return present | {number: series for number, series in self._retired.items() if series is not None}
+
+    def planned(self) -> set[Series]:
+        """Those of the lanes that are in the plan."""
+        return {key.series for key in self._marks if isinstance(key, LaneKey)}
+
+
 class Marks:
     """The marks of one instance. ``changes`` grows when marks are given or retired."""
 
@@ -125,14 +142,9 @@ class Marks:
         """The retired marks, with the series of those lanes that were in the plan of this controller."""
         return self._retired
 
-    def owners(self) -> dict[int, Series]:
-        """The series of every lane that has a mark, also of retired ones."""
-        present = {mark.number: key.series for key, mark in self._marks.items() if isinstance(key, LaneKey)}
-        return present | {mark: series for mark, series in self._retired.items() if series is not None}
-
-    def planned(self) -> set[Series]:
-        """The series of the lanes that are in the plan."""
-        return {key.series for key in self._marks if isinstance(key, LaneKey)}
+    def series(self) -> SeriesOfMarks:
+        """The series of every lane that has a mark now."""
+        return SeriesOfMarks(dict(self._marks), dict(self._retired))
 
     def _free(self) -> int:
         # In turn, so that a number rests for as long as possible before it means something else.

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -23,7 +23,7 @@ from tidegate.dataplanes.nftables import conntrack, ruleset
 from tidegate.dataplanes.nftables.conntrack import Connections
 from tidegate.dataplanes.nftables.keeper import Keeper
 from tidegate.dataplanes.nftables.kernel import Counts, Kernel
-from tidegate.dataplanes.nftables.marks import Marks
+from tidegate.dataplanes.nftables.marks import Marks, SeriesOfMarks
 from tidegate.dataplanes.nftables.netlink import Netlink
 from tidegate.dataplanes.nftables.ruleset import mark_of
 from tidegate.dataplanes.nftables.structure import TableName
@@ -52,18 +52,21 @@ _log = logger("nftables")
 
 
 class Look(msgspec.Struct, frozen=True):
-    """What one look saw, the lanes that had left the plan before it, and the processor time that it took."""
+    """What one look saw: counts, open connections, the lanes that had left the plan before, and the processor time
+    that it took; and what that is worth for everything planned.
+    """
 
     retired: frozenset[int]
     counts: Counts
     connections: Connections
+    traffic: Sequence[Traffic]
     seconds: float
 
 
 class Meter:
     """The counters of one plane, in a file at ``path`` beside the kernel's."""
 
-    def __init__(self, path: Path, table: TableName, keeper: Keeper, marks: Callable[[], Marks]) -> None:
+    def __init__(self, path: Path, table: TableName, keeper: Keeper, marks: Marks) -> None:
         self._path = path
         self._keeper = keeper
         self._marks = marks
@@ -74,8 +77,8 @@ class Meter:
         self._looking = asyncio.Lock()
         self._next_look = 0.0
         self._last: Look | None = None
-        self._told: Sequence[Traffic] | None = None
-        self._told_of = 0
+        self._told: Sequence[Traffic] = ()
+        self._told_of = -1
         self._changed = False
 
     def close(self) -> None:
@@ -86,7 +89,7 @@ class Meter:
     async def load(self) -> None:
         """Go on from what an earlier controller wrote down, where its table still counts."""
         try:
-            self._ledger = TrafficLedger(await to_the_end(trafficfile.load, self._path))
+            self._ledger = TrafficLedger(await asyncio.to_thread(trafficfile.load, self._path))
         except DataPlaneError as error:
             _log.warning("traffic counters begin anew", reason=str(error))
         self.begin_anew()
@@ -113,21 +116,22 @@ class Meter:
     async def connections(self) -> Connections:
         """The open connections of this instance now. Raises DataPlaneError."""
         async with self._looking:
-            return await to_the_end(conntrack.connections, self._netlink, self._marks().prefix)
+            return await to_the_end(conntrack.connections, self._netlink, self._marks.prefix)
 
     async def look(self) -> None:
         """Look now. What cannot be read is left for the next look."""
-        loop = asyncio.get_running_loop()
+        marks = self._marks
         async with self._looking:
+            changes = marks.changes
             try:
-                look = await to_the_end(self._look, frozenset(self._marks().retired))
+                look = await to_the_end(
+                    self._look, self._keeper.origin.generation, marks.series(), frozenset(marks.retired)
+                )
             except DataPlaneError as error:
                 _log.debug("counters not read", reason=str(error))
                 return
-            owners = {str(mark): series for mark, series in self._marks().owners().items()}
-            self._ledger.observe(self._keeper.origin.generation, counted(look.counts), owners)
-            self._last, self._told, self._changed = look, None, True
-            self._next_look = loop.time() + max(FRESH_SECONDS, _LEISURE * look.seconds)
+            self._last, self._told, self._told_of, self._changed = look, look.traffic, changes, True
+            self._next_look = asyncio.get_running_loop().time() + max(FRESH_SECONDS, _LEISURE * look.seconds)
 
     def look_soon(self) -> None:
         """There is something new to count: the next who asks gets a look."""
@@ -135,10 +139,14 @@ class Meter:
 
     async def traffic(self) -> Sequence[Traffic]:
         """The counters now, or those of the last look when that was a moment ago."""
+        marks = self._marks
         if asyncio.get_running_loop().time() >= self._next_look:
             await self.look()
-        if self._told is None or self._told_of != self._marks().changes:
-            self._told, self._told_of = self._add_up(), self._marks().changes
+        if self._told_of != marks.changes and self._last is not None:
+            async with self._looking:
+                changes = marks.changes
+                self._told = await to_the_end(self._add_up, marks.series(), self._last.connections)
+                self._told_of = changes
         return self._told
 
     async def save(self) -> None:
@@ -147,27 +155,31 @@ class Meter:
             return
         self._changed = False
         try:
-            await to_the_end(trafficfile.save, self._path, self._ledger.to_state())
+            async with self._looking:
+                await asyncio.to_thread(trafficfile.save, self._path, self._ledger.to_state())
         except DataPlaneError as error:
             self._changed = True
             _log.warning("traffic counters not written down", reason=str(error))
 
-    def _add_up(self) -> Sequence[Traffic]:
-        owners = self._marks().owners()
+    def _look(self, generation: str, series: SeriesOfMarks, retired: frozenset[int]) -> Look:
+        began = time.thread_time()
+        connections = conntrack.connections(self._netlink, self._marks.prefix)
+        counts = self._kernel.count()
+        self._ledger.observe(generation, counted(counts), {str(mark): one for mark, one in series.owners().items()})
+        traffic = self._add_up(series, connections)
+        return Look(retired, counts, connections, traffic, time.thread_time() - began)
+
+    def _add_up(self, series: SeriesOfMarks, connections: Connections) -> Sequence[Traffic]:
+        owners = series.owners()
         active: Counter[Series] = Counter()
-        for mark, count in (self._last.connections.open if self._last is not None else Counter[int]()).items():
+        for mark, count in connections.open.items():
             if mark in owners:
                 active[owners[mark]] += count
-        return self._ledger.traffic(self._marks().planned(), active)
-
-    def _look(self, retired: frozenset[int]) -> Look:
-        began = time.thread_time()
-        connections = conntrack.connections(self._netlink, self._marks().prefix)
-        return Look(retired, self._kernel.count(), connections, time.thread_time() - began)
+        return self._ledger.traffic(series.planned(), active)
 
     async def _free_lanes(self, look: Look) -> None:
         """Give back the marks of lanes that left the plan and have no connection any more."""
-        marks = self._marks()
+        marks = self._marks
         idle = (marks.retired.keys() & look.retired) - look.connections.remembered
         if not idle:
             return

@@ -59,6 +59,22 @@ class Netlink:
                 return answers
         raise DataPlaneError("the kernel's rules change too fast to be read")
 
+    def datagrams(self, request: Request) -> Iterator[bytes]:
+        """The answers to a request for a list as they come, for who has to read very many; the last one included.
+
+        A list that changes while it is read may lack what was added meanwhile. Raises DataPlaneError.
+        """
+        self._sequence += 1
+        self._send(wire.packed(request, self._sequence, more_flags=wire.FLAG_DUMP))
+        while True:
+            data = self._receive()
+            yield data
+            for kind, _, sequence, start, end in wire.frames_of(data):
+                if sequence == self._sequence and kind == wire.KIND_ERROR:
+                    _raise_for(Message(kind=kind, flags=0, sequence=sequence, payload=data[start:end]).error)
+                if sequence == self._sequence and kind in (wire.KIND_DONE, wire.KIND_ERROR):
+                    return
+
     def get(self, request: Request) -> Message:
         """The one message that answers a request. Raises as ``dump``."""
         for answer in self._answers(request, wire.FLAG_ACK):

@@ -16,6 +16,8 @@ from tidegate.errors import DataPlaneError
 KNOWN_TO_WORK = "1.0.6"
 """The oldest version that the table was tried with."""
 
+NEEDS_NET_ADMIN = "the nftables data plane needs CAP_NET_ADMIN: run tidegate as root, or give it that capability"
+
 _PLACES = ("/usr/sbin", "/sbin", "/usr/local/sbin")
 _TIMEOUT_SECONDS = 60.0
 _VERSION = re.compile(r"v(\d+(?:\.\d+)+)")
@@ -66,7 +68,7 @@ class Nft:
     def _explanation(self, complaint: str) -> str:
         """What ``nft`` complained about, and what would help."""
         if _NOT_PERMITTED in complaint:
-            return "the nftables data plane needs CAP_NET_ADMIN: run tidegate as root, or give it that capability"
+            return NEEDS_NET_ADMIN
         if _SYNTAX in complaint:
             return (
                 f"{self._path} {self.version()} does not understand the rules; "

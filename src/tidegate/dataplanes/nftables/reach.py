@@ -119,15 +119,14 @@ class Reach:
                     offered[client, family] = found
         return Ways(located, kinds, offered)
 
-    def limits(self, address: str, backends: Iterable[tuple[str, Ways]]) -> str:
-        """What to say about clients of a socket on ``address`` that are refused by backends (label, ways) that have
-        endpoints; empty when there is nothing to say.
+    def limits(self, address: str, backends: Iterable[tuple[str, frozenset[Kind]]]) -> str:
+        """What to say about clients of a socket on ``address`` that are refused by backends, of which the label and the
+        kinds of their endpoints are given; empty when there is nothing to say.
         """
         return "; ".join(
             f"{whom} are refused by {label}, {why}"
-            for label, ways in backends
-            if ways.located
-            for whom, why in self._refused(address, ways.kinds)
+            for label, kinds in backends
+            for whom, why in self._refused(address, kinds)
         )
 
     def audiences(self, address: str) -> tuple[Audience, ...]:

@@ -92,20 +92,25 @@ class Forwarding(msgspec.Struct, frozen=True):
     entry: Element
     elements: tuple[Element, ...]
     choice: Choice | None
-    rungs: frozenset[Rung]
+    rungs: tuple[Rung, ...]
 
 
-NOTHING = Forwarding(Element(Place("", b"")), (), None, frozenset())
+NOTHING = Forwarding(Element(Place("", b"")), (), None, ())
 """Of a socket that is not in the plan."""
 
 
 def entry(key: SocketKey, mark: int) -> Element:
     """The way in for connections to a socket."""
+    return Element(entry_place(key), mark_bytes(mark))
+
+
+def entry_place(key: SocketKey) -> Place:
+    """Where the way in for a socket is."""
     where = _PROTOCOL_PORT.pack(_PROTOCOLS[key.protocol], key.port)
     if key.address == WILDCARD_ADDRESS:
-        return Element(Place(SOCKETS, where), mark_bytes(mark))
+        return Place(SOCKETS, where)
     address = ipaddress.ip_address(key.address)
-    return Element(Place(SOCKETS_4 if address.version == 4 else SOCKETS_6, address.packed + where), mark_bytes(mark))
+    return Place(SOCKETS_4 if address.version == 4 else SOCKETS_6, address.packed + where)
 
 
 def lane(mark: Mark, comment: str) -> Element:

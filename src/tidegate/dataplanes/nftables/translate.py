@@ -7,13 +7,13 @@ the socket's own backends and endpoints.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from tidegate.dataplanes.nftables import ruleset
 from tidegate.dataplanes.nftables.marks import ChoiceKey, LaneKey, MarkKey, Marks
-from tidegate.dataplanes.nftables.reach import Client, Family, Place, Ways
+from tidegate.dataplanes.nftables.reach import Client, Family, Kind, Place, Ways
 from tidegate.dataplanes.nftables.ruleset import Choice, Element, Forwarding, Ladder, Offer, Rung
 from tidegate.dataplanes.traffic import Series
 from tidegate.names import PoolKey
@@ -26,10 +26,15 @@ _COMMENT_BYTES = 120
 
 
 class Offers(msgspec.Struct, frozen=True):
-    """What the endpoints of a pool mean for every lane that uses them."""
+    """What the endpoints of a pool mean for every lane that uses them: rows, and their addresses on other hosts.
 
-    ways: Ways
+    ``kinds`` are those of its endpoints, and ``known`` says whether it has any.
+    """
+
+    kinds: frozenset[Kind]
+    known: bool
     ladders: tuple[Offer, ...]
+    away: tuple[tuple[Family, bytes], ...]
 
 
 OffersOf = Callable[[PoolKey], Offers]
@@ -39,7 +44,7 @@ class Translation(msgspec.Struct, frozen=True):
     """What a socket needs in the kernel, and whose marks are in it."""
 
     forwarding: Forwarding
-    keys: frozenset[MarkKey]
+    keys: tuple[MarkKey, ...]
 
 
 def shares(target: Target) -> tuple[WeightedBackend, ...]:
@@ -47,9 +52,11 @@ def shares(target: Target) -> tuple[WeightedBackend, ...]:
     return tuple(backend for backend in target.backends if backend.weight > 0) or (REFUSAL,)
 
 
-def offers(ways: Ways) -> Offers:
-    """The rows of a pool. Clients on this host try rows of their own first, then those for everybody; clients at a
-    loopback address have only their own, since most endpoints mean nothing to them.
+def offers(ways: Ways, *, hairpins: bool) -> Offers:
+    """The rows of a pool; with ``hairpins`` also where its own clients may be.
+
+    Clients on this host try rows of their own first, then those for everybody; clients at a loopback address have only
+    their own, since most endpoints mean nothing to them.
     """
     ladders = []
     for family in Family:
@@ -62,11 +69,11 @@ def offers(ways: Ways) -> Offers:
             ladders.append(ruleset.offer(Ladder.HERE, family, here))
         if loopback:
             ladders.append(ruleset.offer(Ladder.LOOPBACK, family, loopback))
-    return Offers(ways, tuple(ladders))
+    return Offers(ways.kinds, bool(ways.located), tuple(ladders), _away(ways) if hairpins else ())
 
 
-def translation(socket: Socket, target: Target, offers_of: OffersOf, marks: Marks, *, hairpins: bool) -> Translation:
-    """All that the kernel needs for a socket. ``hairpins``: clients that are their own backend are told apart.
+def translation(socket: Socket, target: Target, offers_of: OffersOf, marks: Marks) -> Translation:
+    """All that the kernel needs for a socket.
 
     Raises DataPlaneError when there is no mark left.
     """
@@ -85,23 +92,22 @@ def translation(socket: Socket, target: Target, offers_of: OffersOf, marks: Mark
             for one in offered.ladders:
                 rungs.add(one.rung)
                 elements += ruleset.rows(mark.number, one)
-            if hairpins:
-                elements += _hairpins(mark.number, offered.ways)
+            elements += [ruleset.hairpin(mark.number, family, address) for family, address in offered.away]
     if len(lanes) == 1:
         entry = ruleset.entry(socket.key, lanes[0][0])
-        return Translation(Forwarding(entry, tuple(elements), None, frozenset(rungs)), frozenset(keys))
+        return Translation(Forwarding(entry, tuple(elements), None, tuple(rungs)), tuple(keys))
     choice_key = ChoiceKey(target.key)
     mark, chain = marks.take(choice_key), ruleset.choice_chain(socket.key)
     keys.append(choice_key)
     elements.append(ruleset.choice(mark, chain, _comment(socket, target, "")))
     entry = ruleset.entry(socket.key, mark.number)
     choice = Choice(chain, _reduced(lanes))
-    return Translation(Forwarding(entry, tuple(elements), choice, frozenset(rungs)), frozenset(keys))
+    return Translation(Forwarding(entry, tuple(elements), choice, tuple(rungs)), tuple(keys))
 
 
-def _hairpins(mark: int, ways: Ways) -> Iterable[Element]:
-    away = {one.packed: one.kind[0] for one in ways.located if one.kind is not None and one.kind[1] is Place.ELSEWHERE}
-    return [ruleset.hairpin(mark, family, packed) for packed, family in away.items()]
+def _away(ways: Ways) -> tuple[tuple[Family, bytes], ...]:
+    elsewhere = (one for one in ways.located if one.kind is not None and one.kind[1] is Place.ELSEWHERE)
+    return tuple(dict.fromkeys((one.kind[0], one.packed) for one in elsewhere if one.kind is not None))
 
 
 def _reduced(lanes: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:

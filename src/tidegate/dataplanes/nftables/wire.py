@@ -17,6 +17,9 @@ FLAG_EXCLUSIVE, FLAG_CREATE, FLAG_APPEND = 0x200, 0x400, 0x800
 FLAG_DUMP_INTERRUPTED = 0x10
 KIND_ERROR, KIND_DONE = 2, 3
 
+FAMILY_SIZE = 4
+"""What comes before the attributes of a netfilter message (``struct nfgenmsg``)."""
+
 _HEADER = struct.Struct("=IHHII")
 _FAMILY = struct.Struct(">BBH")
 _ATTRIBUTE = struct.Struct("=HH")
@@ -53,7 +56,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def attributes(self) -> Mapping[int, bytes]:
         """The attributes of a netfilter message."""
-        return attributes_of(self.payload[_FAMILY.size :])
+        return attributes_of(self.payload[FAMILY_SIZE:])
 
 
 def attribute(kind: int, content: bytes) -> bytes:
@@ -92,25 +95,46 @@ def packed(request: Request, sequence: int, *, more_flags: int = 0) -> bytes:
 
 def messages_of(data: bytes) -> Iterator[Message]:
     """The messages of a datagram."""
-    offset = 0
-    while offset + _HEADER.size <= len(data):
+    for kind, flags, sequence, start, end in frames_of(data):
+        yield Message(kind=kind, flags=flags, sequence=sequence, payload=data[start:end])
+
+
+def frames_of(data: bytes) -> Iterator[tuple[int, int, int, int, int]]:
+    """Kind, flags and sequence number of each message of a datagram, and from where to where its payload is."""
+    offset, end = 0, len(data)
+    while offset + _HEADER.size <= end:
         length, kind, flags, sequence, _ = _HEADER.unpack_from(data, offset)
-        yield Message(kind=kind, flags=flags, sequence=sequence, payload=data[offset + _HEADER.size : offset + length])
+        yield kind, flags, sequence, offset + _HEADER.size, offset + length
         offset += (length + 3) & ~3
 
 
 def attributes_of(data: bytes) -> dict[int, bytes]:
     """Attributes by kind. Of several of one kind the last one; lists are read by ``members_of``."""
-    return dict(members_of(data))
-
-
-def members_of(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Attributes in order, each with its kind."""
+    found: dict[int, bytes] = {}
     offset, end = 0, len(data)
     while offset + 4 <= end:
         length, kind = _ATTRIBUTE.unpack_from(data, offset)
-        yield kind & _KIND_MASK, data[offset + 4 : offset + length]
+        found[kind & _KIND_MASK] = data[offset + 4 : offset + length]
         offset += (length + 3) & ~3
+    return found
+
+
+def members_of(data: bytes) -> list[bytes]:
+    """The attributes of a list, in order."""
+    found, offset, end = [], 0, len(data)
+    while offset + 4 <= end:
+        length, _ = _ATTRIBUTE.unpack_from(data, offset)
+        found.append(data[offset + 4 : offset + length])
+        offset += (length + 3) & ~3
+    return found
+
+
+def positions_of(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, int]]:
+    """The kind of each attribute between two positions, and from where to where its content is. Copies nothing."""
+    while start + 4 <= end:
+        length, kind = _ATTRIBUTE.unpack_from(data, start)
+        yield kind & _KIND_MASK, start + 4, start + length
+        start += (length + 3) & ~3
 
 
 def text_of(content: bytes) -> str:
