@@ -18,13 +18,13 @@ class Front:
 
     def __init__(self, host: str, port: int) -> None:
         self.targets: list[str] = []
+        self.port = port
         self._host = host
-        self._port = port
         self._relays: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, self._host, self._port)
+        self._server = await asyncio.start_server(self._serve, self._host, self.port)
         return self
 
     async def __aexit__(self, *_: object) -> None:

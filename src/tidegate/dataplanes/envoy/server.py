@@ -133,4 +133,7 @@ async def _write(conversation: Conversation, context: Context) -> None:
         await conversation.wake.wait()
         conversation.wake.clear()
         for response in conversation.take():
-            await context.write(response)
+            try:
+                await context.write(response)
+            except grpc.aio.InternalError:
+                return  # The connection broke, which gRPC notices here first.

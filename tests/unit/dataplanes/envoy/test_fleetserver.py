@@ -14,6 +14,8 @@ from envoy.config.core.v3 import base_pb2
 from envoy.service.discovery.v3 import discovery_pb2
 
 from support.certificates import Issuer
+from support.front import Front
+from support.ports import Ports
 from support.streams import Echo, discovery, secure_channel
 from support.waiting import eventually
 from tidegate.dataplanes.envoy.fleetserver import REPORT, FleetServer
@@ -192,3 +194,23 @@ def test_certificates_of_these_tests_are_what_they_say() -> None:
     certificate = x509.load_pem_x509_certificate(Issuer().proxy(A).certificate)
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert [name.value for name in names] == [proxy_identity(A)]
+
+
+async def test_a_connection_that_breaks_while_something_is_sent(ports: Ports, caplog: pytest.LogCaptureFixture) -> None:
+    """It ends the conversation, and is nothing to tell anybody of."""
+    async with serving() as served, Front("127.0.0.1", ports.reserve()) as front:
+        front.targets.append(f"127.0.0.1:{served.server.port}")
+        async with secure_channel(front.port, served.issuer.proxy(A), served.issuer.authorities) as channel:
+            call = discovery(channel)
+            await call.write(Request(type_url="hello", node=base_pb2.Node(id="pod")))
+            assert (await call.read()).type_url == "hello"
+            (conversation,) = served.conversations
+            front.cut()
+            # More than a connection holds, so that it is still being sent when it turns out that nobody is there.
+            conversation.say("x" * (16 << 20))
+
+            async def ended() -> bool:
+                return conversation.ended
+
+            await eventually(ended, what="the conversation ends")
+    assert not caplog.records
