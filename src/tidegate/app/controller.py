@@ -86,22 +86,25 @@ class _Replica:
         self._ready: set[str] = set()
         self._server_name = settings.control_plane.rpartition(":")[0].removeprefix("[").removesuffix("]")
         self._metrics = Metrics(version=__version__, data_plane=FLEET_FEATURES.name)
-        self._authority = Authority(client, namespace=settings.namespace, server_names=(self._server_name,))
+        self._election = _election(settings, client)
+        # What leaders do ends soon after their time is over, but not at that very moment.
+        leading = client.writing_while(lambda: self._election.leads)
+        self._authority = Authority(leading, namespace=settings.namespace, server_names=(self._server_name,))
         self._plane = EnvoyFleet(
             address=settings.xds_address, server_name=self._server_name, credentials=self._credentials
         )
-        self._events = EventRecorder(client, controller_name=settings.controller_name, instance=settings.replica)
+        self._events = EventRecorder(leading, controller_name=settings.controller_name, instance=settings.replica)
         self._writer = KubernetesStatusWriter(
-            client,
+            leading,
             controller_name=settings.controller_name,
             counted=lambda kind, outcome: self._metrics.status_attended(kind.kind, outcome.value),
             written=self._events.wrote,
             crowded=self._events.left_out,
         )
-        self._finalizers = ClassFinalizers(client)
+        self._finalizers = ClassFinalizers(leading)
         self._classes: dict[str, bool] = {}
         self._fleet = Fleet(
-            client,
+            leading,
             self._authority,
             ObjectOptions(container=self._container, image=settings.image, controller=settings.controller_name),
             troubled=self._troubled,
@@ -114,7 +117,6 @@ class _Replica:
             decided=self._decided,
             published=self._published,
         )
-        self._election = _election(settings, client)
         self._leadership = Leadership(
             {
                 "authority": self._authority.lead,

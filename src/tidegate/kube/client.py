@@ -45,10 +45,22 @@ class Listing(msgspec.Struct, Generic[T], frozen=True):
 
 
 class KubeClient:
-    """A client for one API server; `tidegate.kube.config.connected` makes it."""
+    """A client for one API server; `tidegate.kube.config.connected` makes it.
 
-    def __init__(self, transport: Transport) -> None:
+    ``may_write`` is asked before every request that changes something; one that it does not permit is not sent.
+    """
+
+    def __init__(self, transport: Transport, *, may_write: Callable[[], bool] = lambda: True) -> None:
         self._transport = transport
+        self._may_write = may_write
+
+    def writing_while(self, permitted: Callable[[], bool]) -> KubeClient:
+        """A client for the same server that writes only while it is ``permitted``, such as for a leader.
+
+        A process may stand still for minutes, and go on in the middle of what it was doing. Only what it was sending
+        just then cannot be held back.
+        """
+        return KubeClient(self._transport, may_write=permitted)
 
     @property
     def away(self) -> bool:
@@ -168,7 +180,7 @@ class KubeClient:
         if uid is not None:
             options["preconditions"] = {"uid": uid}
         try:
-            await self._transport.answer(Request(method="DELETE", path=path, action=f"delete {path}", body=options))
+            await self._answer(Request(method="DELETE", path=path, action=f"delete {path}", body=options))
         except KubeError as error:
             # A conflict is about the precondition: another object has the name now.
             if error.status == http.HTTPStatus.NOT_FOUND or (uid and error.status == http.HTTPStatus.CONFLICT):
@@ -177,7 +189,12 @@ class KubeClient:
         return True
 
     async def _object(self, request: Request) -> Object:
-        return decoded(request.action, await self._transport.answer(request), dict[str, Any])
+        return decoded(request.action, await self._answer(request), dict[str, Any])
+
+    async def _answer(self, request: Request) -> bytes:
+        if request.method != "GET" and not self._may_write():
+            raise KubeError(f"cannot {request.action}: it is not ours to write any more")
+        return await self._transport.answer(request)
 
     async def _listing(self, selection: Selection, read: Callable[[Object], T], page: int) -> Listing[T]:
         found: list[T] = []

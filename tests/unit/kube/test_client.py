@@ -94,3 +94,26 @@ async def test_answer_that_is_no_object() -> None:
     async with scripted(raw("[]")) as api, connected(kubeconfig=api.kubeconfig) as client:
         with pytest.raises(KubeError, match="cannot read /x: the answer is not from a Kubernetes API server"):
             await client.get("/x")
+
+
+async def test_who_may_not_write_any_more_reads_on() -> None:
+    """It is asked before each request that changes something; none that it refuses leaves the process."""
+    permitted = True
+    async with (
+        scripted(answered({"step": 0}), answered({"step": 1})) as api,
+        connected(kubeconfig=api.kubeconfig) as whole,
+    ):
+        client = whole.writing_while(lambda: permitted)
+        await client.create(PODS.collection("ns"), {"a": 1})
+        permitted = False
+        for write in (
+            client.create(PODS.collection("ns"), {"a": 1}),
+            client.replace(PATH, {"a": 2}),
+            client.apply(PATH, {"a": 3}, field_manager="tidegate"),
+            client.merge_patch(PATH, {"a": None}),
+            client.delete(PATH),
+        ):
+            with pytest.raises(KubeError, match="not ours to write any more"):
+                await write
+        assert (await client.get(PATH))["step"] == 1
+    assert [asked.method for asked in api.asked] == ["POST", "GET"]
