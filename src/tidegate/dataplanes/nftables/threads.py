@@ -7,6 +7,7 @@ cancellation, but only after the function has ended.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
@@ -22,5 +23,8 @@ async def to_the_end(
     try:
         return await asyncio.shield(call)
     except asyncio.CancelledError:
-        await asyncio.wait([call])
+        while not call.done():
+            # Cancelled again: the first time is the one that is passed on.
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait([call])
         raise
