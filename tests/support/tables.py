@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
-from support.netns import Host
+from support.netns import Host, needs_hosts
 from support.plans import Change
 from tidegate.dataplanes.nftables.catalog import Catalog
 from tidegate.dataplanes.nftables.keeper import Wanted
@@ -18,6 +19,9 @@ from tidegate.names import SocketKey
 TABLE = TableName("tests")
 OWN_4, OWN_6 = "10.77.3.1", "fd77:3::1"
 FACTS = HostFacts(addresses=frozenset({"127.0.0.1", "::1", OWN_4, OWN_6}))
+
+
+_Test = TypeVar("_Test", bound=Callable[..., Any])
 
 
 class Planner:
@@ -43,9 +47,17 @@ class Planner:
 def alone() -> Iterator[Host]:
     """A host without neighbours, with addresses ``OWN_4`` and ``OWN_6``, and this thread on it."""
     with Host("alone") as host:
-        host.ip("link", "add", "own", "type", "dummy")
+        host.ip("link", "add", "own", "type", "veth", "peer", "name", "end")
         host.ip("addr", "add", f"{OWN_4}/24", "dev", "own")
         host.ip("addr", "add", f"{OWN_6}/64", "dev", "own", "nodad")
         host.ip("link", "set", "own", "up")
+        host.ip("link", "set", "end", "up")
         with host.entered():
             yield host
+
+
+def needs_a_host(test: _Test) -> _Test:
+    """Mark a single test that uses ``alone``."""
+    for mark in needs_hosts():
+        test = mark(test)
+    return test
