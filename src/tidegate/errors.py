@@ -16,6 +16,16 @@ class SettingsError(TidegateError):
     """A flag or an environment variable cannot be used. Fatal: the command ends with status 2."""
 
 
+class ExtraMissingError(SettingsError):
+    """What was asked for needs the libraries of the extra ``kubernetes``, and they are not installed."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "speaking to a cluster needs the extra kubernetes: pip install 'tidegate[kubernetes]', "
+            "or in a checkout of tidegate: pip install '.[kubernetes]'"
+        )
+
+
 class SourceError(TidegateError):
     """Input cannot be read at all. Fatal at start; later, the last good view stays."""
 

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tidegate.errors import SettingsError
+from tidegate.errors import ExtraMissingError, SettingsError
 from tidegate.kube.client import KubeClient
 from tidegate.kube.transport import Transport
 
@@ -43,9 +43,7 @@ async def _access(kubeconfig: Path | None, context: str | None, impersonate: str
         # Slow to load and big in memory: only who speaks to a cluster pays for it.
         from tidegate.kube.access import from_kubeconfig, from_pod
     except ImportError as error:
-        raise SettingsError(
-            "speaking to a cluster needs the extra kubernetes: pip install 'tidegate[kubernetes]'"
-        ) from error
+        raise ExtraMissingError from error
     paths = _kubeconfig_paths(kubeconfig)
     if paths is not None:
         return await from_kubeconfig(paths, context=context, impersonate=impersonate)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -84,3 +86,14 @@ def test_a_kubeconfig_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.
     """No traceback, but the path."""
     assert invoke("--kubeconfig", str(tmp_path / "none"), "--admin", "127.0.0.1:0") == 2
     assert f"there is no kubeconfig at {tmp_path / 'none'}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("library", ["cryptography", "kubernetes"])
+def test_without_the_extra_it_says_what_to_install(library: str, tmp_path: Path) -> None:
+    """Who installed tidegate without what a cluster needs is told how to get it."""
+    program = f"import sys; sys.modules[{library!r}] = None; from tidegate.cli.main import main; main()"
+    arguments = ["controller", "--admin", "127.0.0.1:0", "--xds-port", "0", "--kubeconfig", str(tmp_path)]
+    ended = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("tidegate: speaking to a cluster needs the extra kubernetes: pip install ")
+    assert ended.stderr.count("\n") == 1
