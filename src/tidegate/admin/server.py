@@ -175,8 +175,10 @@ def _listen(address: AdminAddress) -> socket.socket:
         family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
         return socket.create_server((address.host, address.port), family=family)
     except OSError as error:
+        # Python adds the address to the system's words, in its own notation.
+        reason = (error.strerror or str(error)).partition(" (")[0]
         raise SettingsError(
-            f"the admin API cannot listen on {address}: {error.strerror or error}; choose another with --admin"
+            f"the admin API cannot listen on {address}: {reason}; choose another with --admin"
         ) from error
 
 

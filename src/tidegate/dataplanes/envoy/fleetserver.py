@@ -11,6 +11,7 @@ stream.
 from __future__ import annotations
 
 import itertools
+import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any, NoReturn, Protocol, TypeAlias
@@ -94,9 +95,13 @@ class FleetServer:
             (discovery_handlers(self._stream), grpc.method_handlers_generic_handler(service, {method: report}))
         )
         try:
+            _try_to_listen(self._address)
             self._port = server.add_secure_port(self._address, _server_credentials(self._credentials))
-        except RuntimeError as error:
-            raise DataPlaneError(f"cannot listen for proxies at {self._address}: {error}") from error
+        except (OSError, RuntimeError) as error:
+            reason = (getattr(error, "strerror", None) or str(error)).partition(" (")[0]
+            raise DataPlaneError(
+                f"cannot listen for proxies at {self._address}: {reason}; choose another port with --xds-port"
+            ) from error
         await server.start()
         self._server = server
 
@@ -156,6 +161,13 @@ class _Denials:
         if len(self._told) > _MAX_REMEMBERED:
             del self._told[next(iter(self._told))]
         _log.warning("stream denied", identity=identity, peer=peer, reason=why)
+
+
+def _try_to_listen(address: str) -> None:
+    """Raises OSError with the system's reason, which gRPC tells nobody but its own log."""
+    host, _, port = address.rpartition(":")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    socket.create_server((host.removeprefix("[").removesuffix("]"), int(port)), family=family).close()
 
 
 def _server_credentials(credentials: Credentials) -> grpc.ServerCredentials:

@@ -180,11 +180,12 @@ async def test_new_credentials_are_used_at_once() -> None:
 
 
 async def test_an_address_that_is_taken_is_an_error() -> None:
-    """Where it cannot listen, that is said."""
+    """Where it cannot listen, that is said, with the system's reason and what to do."""
     async with serving() as served:
         address = f"127.0.0.1:{served.server.port}"
         second = FleetServer(address, lambda: served.credentials, converse=lambda *_: Echo(), attend=Replica)
-        with pytest.raises(DataPlaneError, match=f"cannot listen for proxies at {address}"):
+        said = f"^cannot listen for proxies at {address}: Address already in use; choose another port with --xds-port$"
+        with pytest.raises(DataPlaneError, match=said):
             await second.start()
         await second.stop()
 
