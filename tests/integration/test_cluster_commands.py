@@ -59,7 +59,7 @@ async def test_status_shows_what_the_controller_wrote(commands: Commands) -> Non
     done = await commands.run("status", "-o", "wide")
     assert done.status == 0, done.text
     lines = done.output.splitlines()
-    assert lines[0] == "cluster: 1 Gateways, 1 listeners (1 Live)"
+    assert lines[0] == "cluster: 1 Gateway, 1 listener (1 Live)"
     namespace = commands.cluster.namespace
     assert lines[3].split() == [
         *(f"{namespace}/g/foo", "8080/TCP", "Live", f"{namespace}/r", "1/1", f"{namespace}/svc:6000", "192.0.2.7")

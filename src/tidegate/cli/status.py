@@ -110,4 +110,9 @@ def _cluster_headline(state: State) -> str:
     gateways = len({listener.gateway for listener in state.listeners})
     states = Counter(listener.state for listener in state.listeners)
     told = ", ".join(f"{count} {name}" for name, count in sorted(states.items()))
-    return f"cluster: {gateways} Gateways, {len(state.listeners)} listeners" + (f" ({told})" if told else "")
+    counted = f"{_count(gateways, 'Gateway')}, {_count(len(state.listeners), 'listener')}"
+    return f"cluster: {counted}" + (f" ({told})" if told else "")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -46,4 +46,6 @@ def test_cluster_is_summed_up_instead_of_an_instance() -> None:
     lines = status_text(state(listener_view(), failed, cluster=True), Format.TABLE, now=NOW).splitlines()
     assert lines[0] == "cluster: 2 Gateways, 2 listeners (1 Failed, 1 Live)"
     assert "ACTIVE" not in lines[2]
+    one = status_text(state(listener_view(), cluster=True), Format.TABLE, now=NOW)
+    assert one.startswith("cluster: 1 Gateway, 1 listener (1 Live)\n")
     assert "the cluster has no Gateway of ours" in status_text(state(cluster=True), Format.TABLE, now=NOW)
