@@ -215,8 +215,8 @@ def _make_private(path: Path, *, follow: bool = True) -> None:
         raise SettingsError(f"the directory {path} belongs to another user; choose another with --state-dir")
     if found.st_mode & 0o077:
         raise SettingsError(
-            f"the directory {path} is open to other users: close it with 'chmod 700 {path}', "
-            f"or choose another with --state-dir"
+            f"the directory {path} is open to other users: choose another with --state-dir, "
+            f"or close this one with 'chmod 700 {path}' if nothing else uses it"
         )
 
 
