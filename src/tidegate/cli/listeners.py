@@ -125,8 +125,9 @@ def remarks(state: State) -> list[str]:
             for backend in listener.backends
             if backend.refused and backend.weight
         )
-    errors = [problem for problem in state.problems if problem.severity == "error"]
-    for problem in errors:
+    # A warning is worth seeing here, too: a name that does not resolve is one, and so is a field that does not count.
+    told = [problem for problem in state.problems if problem.severity in {"error", "warning"}]
+    for problem in told:
         place = f"{problem.file}:{problem.line}" if problem.line else problem.file
         found.append(": ".join(part for part in (place, problem.path, problem.message) if part))
     return list(dict.fromkeys(found))

@@ -87,7 +87,12 @@ def test_remarks_tell_what_is_not_well_once() -> None:
             broken,
             refused,
             instance=instance(message="Envoy is being restarted"),
-            problems=(problem(path="spec.x"), problem(path="spec.x"), problem(severity="warning")),
+            problems=(
+                problem(path="spec.x"),
+                problem(path="spec.x"),
+                problem(severity="warning"),
+                problem(severity="note"),
+            ),
         )
     )
     assert found == [
