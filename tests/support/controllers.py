@@ -89,6 +89,7 @@ class World:
         self.kubelet = kubelet
         self.namespace = cluster.namespace
         self.controllers: list[Controller] = []
+        self._last_words: list[tuple[str, str]] = []
         self._ports = Ports()
         self._home = Path(tempfile.mkdtemp(prefix="tgc", dir="/tmp"))
         port = self._ports.reserve()
@@ -185,8 +186,8 @@ class World:
         )
 
     def report(self) -> list[tuple[str, str]]:
-        """What the replicas logged last, under titles."""
-        return [(one.name, one.text()[-20_000:]) for one in self.controllers]
+        """What the replicas logged last, under titles; also after the end."""
+        return self._last_words or [(one.name, one.text()[-20_000:]) for one in self.controllers]
 
     def close(self) -> None:
         """End all replicas."""
@@ -194,6 +195,7 @@ class World:
             if one.process.poll() is None:
                 one.process.kill()
             one.process.wait(10)
+        self._last_words = self.report()
         self._ports.release()
         shutil.rmtree(self._home, ignore_errors=True)
 
