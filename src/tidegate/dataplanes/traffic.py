@@ -29,7 +29,7 @@ back, until there are more than ``MAX_SERIES``; then those go first that did not
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Set
 
 import msgspec
 
@@ -116,6 +116,7 @@ class TrafficLedger:
         # In the order in which they last grew; the plan's own come to the end whenever they are looked at.
         self._totals: dict[Series, Totals] = {entry.series: entry.totals for entry in state.totals}
         self._watched: dict[str, dict[str, _Watched]] = {}
+        self._ordered: dict[Series, None] = {}
         for entry in state.prefixes:
             self._watched.setdefault(entry.generation, {})[entry.prefix] = _Watched(entry.series, entry.baseline)
 
@@ -163,19 +164,7 @@ class TrafficLedger:
             if series not in shown and (series.listener, series.route) in routes:
                 rest = Series(series.listener, series.route)
                 totals[rest] = _sum(totals.get(rest, _NONE), former)
-        return [
-            Traffic(
-                listener=series.listener,
-                route=series.route,
-                backend=series.backend,
-                opened=counted.opened,
-                refused=counted.refused,
-                active=active.get(series, 0),
-                received=counted.received,
-                sent=counted.sent,
-            )
-            for series, counted in sorted(totals.items(), key=lambda item: _order(item[0]))
-        ]
+        return [_traffic(series, totals[series], active.get(series, 0)) for series in self._in_order(totals.keys())]
 
     def to_state(self) -> LedgerState:
         """All that this ledger knows, for a later one."""
@@ -187,6 +176,12 @@ class TrafficLedger:
                 for prefix, watched in prefixes.items()
             ),
         )
+
+    def _in_order(self, shown: Set[Series]) -> list[Series]:
+        """Sorted; mostly the same ones as the last time, so that is remembered."""
+        if shown != self._ordered.keys():
+            self._ordered = dict.fromkeys(sorted(shown, key=_order))
+        return list(self._ordered)
 
     def _add(self, series: Series, growth: RawCounters) -> None:
         totals = self._totals.get(series, Totals())
@@ -224,6 +219,19 @@ def _growth(before: RawCounters, now: RawCounters) -> RawCounters:
         ended=now.ended - before.ended,
         received=now.received - before.received,
         sent=now.sent - before.sent,
+    )
+
+
+def _traffic(series: Series, totals: Totals, active: int) -> Traffic:
+    return Traffic(
+        listener=series.listener,
+        route=series.route,
+        backend=series.backend,
+        opened=totals.opened,
+        refused=totals.refused,
+        active=active,
+        received=totals.received,
+        sent=totals.sent,
     )
 
 

@@ -14,7 +14,7 @@ import msgspec
 from tidegate.dataplanes.nftables import bytecode, ruleset
 from tidegate.dataplanes.nftables.ruleset import Choice, Element, Forwarding, Place
 
-_COUNTED = frozenset({ruleset.LANES, ruleset.REFUSED, ruleset.TRAFFIC})
+_COUNTED = frozenset({ruleset.LANES, ruleset.OPENED, ruleset.REFUSED, ruleset.TRAFFIC})
 """Where connections are counted for as long as they last: not removed with the socket."""
 
 

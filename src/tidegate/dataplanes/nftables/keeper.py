@@ -113,10 +113,12 @@ class Keeper:
         return self._image.has(place)
 
     async def remove_lanes(self, lanes: Collection[int], counters: Mapping[str, Collection[bytes]]) -> None:
-        """Forget what was counted for lanes that no connection has any more: these elements. Raises as ``write``."""
+        """Forget lanes that no connection has any more, and by set what was counted for them. Raises as ``write``."""
+        places = [place for place in (Place(LANES, mark_bytes(lane)) for lane in lanes) if self._image.has(place)]
+        elements = {**counters, LANES: [place.key for place in places]}
         async with self._working:
-            await to_the_end(self._counting, self._kernel.remove_counters, counters)
-        self._image.forget(Place(LANES, mark_bytes(lane)) for lane in lanes)
+            await to_the_end(self._counting, self._kernel.remove_elements, elements)
+        self._image.forget(places)
 
     async def is_lost(self) -> bool:
         """Whether somebody removed the table or emptied it. Cheap as long as nobody but us changes anything."""

@@ -24,6 +24,8 @@ from tidegate.dataplanes.nftables.wire import Message, Request
 from tidegate.errors import DataPlaneError
 from tidegate.names import SocketKey
 
+_COUNTERS = (ruleset.OPENED, ruleset.REFUSED, ruleset.TRAFFIC)
+
 
 class TableLostError(DataPlaneError):
     """Somebody removed the table, as ``nft flush ruleset`` does. It is made anew."""
@@ -32,7 +34,7 @@ class TableLostError(DataPlaneError):
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
     """What the table has counted, per lane or lane and direction."""
 
-    lanes: tuple[Counted, ...]
+    opened: tuple[Counted, ...]
     refused: tuple[Counted, ...]
     traffic: tuple[Counted, ...]
 
@@ -75,7 +77,7 @@ class Kernel:
         digests: dict[str, tuple[bytes, ...]] = {}
         for rule in map(bytecode.rule_of, self._dump(bytecode.get_rules(self._table))):
             digests[rule.chain] = (*digests.get(rule.chain, ()), rule.digest)
-        planned = sorted(name for name in sets - {ruleset.REFUSED, ruleset.TRAFFIC} if not name.startswith("__"))
+        planned = sorted(sets - {*_COUNTERS})
         return Contents(
             sets=sets,
             chains=self.chains(),
@@ -85,10 +87,8 @@ class Kernel:
 
     def count(self) -> Counts:
         """What was counted until now."""
-        lanes, refused, traffic = (
-            tuple(self._counted(name)) for name in (ruleset.LANES, ruleset.REFUSED, ruleset.TRAFFIC)
-        )
-        return Counts(lanes=lanes, refused=refused, traffic=traffic)
+        opened, refused, traffic = (tuple(self._counted(name)) for name in _COUNTERS)
+        return Counts(opened=opened, refused=refused, traffic=traffic)
 
     def commit(self, work: Mapping[SocketKey, Steps]) -> dict[SocketKey, str]:
         """Bring steps into the kernel: first what they add and change, then what they remove. Returns the sockets at
@@ -104,8 +104,8 @@ class Kernel:
         sweep(self._table, [msgspec.structs.replace(steps, dropped=steps.ended, unused=())], self._send)
         sweep(self._table, [steps], self._send)
 
-    def remove_counters(self, keys: Mapping[str, Collection[bytes]]) -> None:
-        """Remove elements by which connections were counted, by set."""
+    def remove_elements(self, keys: Mapping[str, Collection[bytes]]) -> None:
+        """Remove elements, by set."""
         self._send([one for name, some in keys.items() for one in bytecode.drop_elements(self._table, name, [*some])])
 
     def close_entries(self, _: None = None) -> None:

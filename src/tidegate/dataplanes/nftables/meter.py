@@ -186,7 +186,7 @@ class Meter:
         counters = {
             name: [one.key for one in elements if mark_of(one.key) in idle]
             for name, elements in (
-                (ruleset.LANES, look.counts.lanes),
+                (ruleset.OPENED, look.counts.opened),
                 (ruleset.REFUSED, look.counts.refused),
                 (ruleset.TRAFFIC, look.counts.traffic),
             )
@@ -202,7 +202,7 @@ class Meter:
 
 def counted(counts: Counts) -> dict[str, RawCounters]:
     """What was counted per lane, by the text of its mark."""
-    opened = {mark_of(one.key): one.packets for one in counts.lanes}
+    opened = {mark_of(one.key): one.packets for one in counts.opened}
     refused = {mark_of(one.key): one.packets for one in counts.refused}
     received: Counter[int] = Counter()
     sent: Counter[int] = Counter()

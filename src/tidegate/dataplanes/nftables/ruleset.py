@@ -19,7 +19,8 @@ from tidegate.dataplanes.nftables.reach import Family, Located
 from tidegate.names import WILDCARD_ADDRESS, SocketKey
 
 SOCKETS, SOCKETS_4, SOCKETS_6 = "sockets", "sockets4", "sockets6"
-CHOICES, LANES, REFUSED, TRAFFIC = "choices", "lanes", "refused", "traffic"
+CHOICES, LANES = "choices", "lanes"
+OPENED, REFUSED, TRAFFIC = "opened", "refused", "traffic"
 HAIRPINS_4, HAIRPINS_6 = "hairpins4", "hairpins6"
 
 CHOICE = "choice/"
@@ -114,7 +115,7 @@ def entry_place(key: SocketKey) -> Place:
 
 
 def lane(mark: Mark, comment: str) -> Element:
-    """The place where connections of a lane are counted."""
+    """What says, beside no rule, what the mark of a lane stands for."""
     return Element(Place(LANES, mark_bytes(mark.number)), identity=mark.identity, comment=comment)
 
 

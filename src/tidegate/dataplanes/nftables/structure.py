@@ -144,7 +144,8 @@ _MAPS = (
     "\tmap sockets6 { type ipv6_addr . inet_proto . inet_service : mark; }",
     "\tmap sockets { type inet_proto . inet_service : mark; }",
     "\tmap choices { type mark : verdict; }",
-    "\tset lanes { type mark; counter; }",
+    "\tset lanes { type mark; }",
+    f"\tset opened {{ type mark; size {marks.NUMBERS}; {_COUNTERS} }}",
     f"\tset refused {{ type mark; size {marks.NUMBERS}; {_COUNTERS} }}",
     f"\tset traffic {{ typeof ct mark . ct direction; size {2 * marks.NUMBERS}; {_COUNTERS} }}",
     "\tset hairpins4 { type mark . ipv4_addr . ipv4_addr; }",
@@ -168,7 +169,12 @@ def _rules(prefix: int, options: NftablesOptions) -> dict[str, list[str]]:
             "ct mark set ip6 daddr . meta l4proto . th dport map @sockets6 goto serve",
             "ct mark set meta l4proto . th dport map @sockets goto serve",
         ],
-        "serve": ["ct mark vmap @choices", "ct mark @lanes", "meta nfproto ipv4 goto serve4", "goto serve6"],
+        "serve": [
+            "ct mark vmap @choices",
+            "update @opened { ct mark counter }",
+            "meta nfproto ipv4 goto serve4",
+            "goto serve6",
+        ],
         "serve4": ["ip saddr 127.0.0.0/8 goto loopback4", "fib saddr type local goto here4", "goto endpoints4"],
         "serve6": ["ip6 saddr ::1 goto loopback6", "fib saddr type local goto here6", "goto endpoints6"],
         # Without its mark, because the reset belongs to the same connection and is not to be counted.
