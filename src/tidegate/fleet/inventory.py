@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from tidegate.fleet.kinds import KIND_OF, GeneratedKind
-from tidegate.fleet.metadata import DIGEST, Owner, owner
+from tidegate.fleet.metadata import DIGEST, MANAGER, Owner, owner
 from tidegate.names import ObjectKey
 from tidegate.plan.infrastructure import Infrastructure, KeptInfrastructure
 
@@ -33,7 +33,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     """An object that is there.
 
     ``version`` orders what is heard of it; ``content`` is the object in JSON, without what changes of itself.
-    ``settled`` is its fingerprint after our last apply, empty before the first.
+    ``settled`` is its fingerprint after our last apply, empty before the first. ``has_our_class``: it is a Service
+    whose ``loadBalancerClass`` is one that we asked for.
     """
 
     key: ObjectKey
@@ -44,6 +45,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     ending: bool
     content: bytes
     settled: bytes = b""
+    has_our_class: bool = False
 
     def __repr__(self) -> str:
         return f"Found({self.key})"  # The content of a Secret is for nobody's eyes.
@@ -88,6 +90,7 @@ def found(body: Mapping[str, Any], *, settled: bytes = b"") -> Found:
         ending="deletionTimestamp" in about,
         content=msgspec.json.encode(kept),
         settled=settled,
+        has_our_class=_applied(about, "f:spec", "f:loadBalancerClass"),
     )
 
 
@@ -136,6 +139,19 @@ class Inventory:
         if not place:
             del self._sites[one.site]
         return {one.site}
+
+
+def _applied(about: Mapping[str, Any], *path: str) -> bool:
+    """Whether a field has the value of our last apply, by the server's account of who set what."""
+    for entry in about.get("managedFields") or ():
+        if (entry.get("manager"), entry.get("operation")) == (MANAGER, "Apply"):
+            fields: Any = entry["fieldsV1"]
+            for name in path:
+                fields = fields.get(name)
+                if fields is None:
+                    return False
+            return True
+    return False
 
 
 def _same(before: Found, now: Found) -> bool:

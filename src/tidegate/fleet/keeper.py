@@ -27,6 +27,7 @@ from tidegate.fleet.steps import (
     Blocked,
     Remove,
     Renew,
+    Replace,
     Step,
     Wanted,
     blocked,
@@ -37,6 +38,8 @@ from tidegate.fleet.steps import (
 )
 from tidegate.fleet.troubles import Troubles
 from tidegate.kube.client import KubeClient
+from tidegate.kube.resources import Object
+from tidegate.kube.selection import Selection
 from tidegate.names import ObjectKey
 from tidegate.plan.infrastructure import Infrastructure, KeptInfrastructure
 from tidegate.telemetry.logs import logger
@@ -122,6 +125,8 @@ class Keeper:
                 case Apply():
                     assert isinstance(wanted, Infrastructure), "nothing is made for anybody else"
                     obstacle = await self._apply(wanted, step)
+                case Replace():
+                    obstacle = await self._replace(step)
                 case Remove():
                     await self._remove(step)
                 case Renew():
@@ -168,7 +173,24 @@ class Keeper:
                 raise
             return None
 
-    async def _remove(self, step: Remove) -> None:
+    async def _replace(self, step: Replace) -> str | None:
+        """Make room for what is wanted; what is in the way of that, in words. Until it can be made, what is there
+        serves: the address that a user asks for may be another Service's, or none of this cluster's.
+        """
+        for address in step.manifest.body.get("spec", {}).get("clusterIPs", ()):
+            selection = Selection(resource=SERVICE.resource, field_selector=f"spec.clusterIP={address}")
+            holders = (await self._client.listing(selection, _uid)).objects
+            if any(uid != step.found.uid for uid in holders):
+                self._later(step)
+                return f"{step.key} stays as it is: {address} is the address of another Service"
+        about = {**step.manifest.body["metadata"], "generateName": f"{step.key.name}-"}
+        del about["name"]
+        collection = step.manifest.kind.resource.collection(step.key.namespace)
+        await self._client.create(collection, step.manifest.body | {"metadata": about}, dry_run=True)
+        await self._remove(step)
+        return None
+
+    async def _remove(self, step: Remove | Replace) -> None:
         await self._client.delete(_path(step.key), uid=step.found.uid)
         self._applied.pop(step.key, None)
         self._patience.forget(step.key)
@@ -215,6 +237,11 @@ class Keeper:
 def _passes(error: KubeError) -> bool:
     """Whether it passes by itself, or is about a Gateway that is going: nobody has to do something about it."""
     return error.status in _PASSING or _NAMESPACE_ENDS in str(error)
+
+
+def _uid(body: Object) -> str:
+    uid: str = body["metadata"]["uid"]
+    return uid
 
 
 def _path(key: ObjectKey) -> str:

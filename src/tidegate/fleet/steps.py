@@ -39,8 +39,25 @@ class Apply(msgspec.Struct, frozen=True, kw_only=True):
         return self.manifest.digest
 
 
+class Replace(msgspec.Struct, frozen=True, kw_only=True):
+    """Delete an object that cannot become what is wanted, once it is certain that what is wanted can be made."""
+
+    manifest: Manifest
+    found: Found
+
+    @property
+    def key(self) -> ObjectKey:
+        """Which object it is about."""
+        return self.manifest.key
+
+    @property
+    def digest(self) -> str:
+        """What it is to make room for."""
+        return self.manifest.digest
+
+
 class Remove(msgspec.Struct, frozen=True, kw_only=True):
-    """Delete an object that is not wanted any more, or cannot become what is wanted."""
+    """Delete an object that is not wanted any more."""
 
     found: Found
     digest: str = ""
@@ -75,7 +92,7 @@ class Renew(msgspec.Struct, frozen=True, kw_only=True):
         return self.found.key
 
 
-Step = Apply | Remove | Blocked | Renew
+Step = Apply | Replace | Remove | Blocked | Renew
 Wanted = Infrastructure | KeptInfrastructure
 
 
@@ -132,8 +149,8 @@ def _step(wanted: Infrastructure, manifest: Manifest, found: Found | None, contr
         # Of a Gateway that has gone, or has another name now: what it left makes room.
         yield Remove(found=found, digest=manifest.digest) if _is_ours(found, controller) else blocked(found)
     elif not _stands(manifest, found):
-        stuck = _cannot_become(manifest, found.body())
-        yield Remove(found=found, digest=manifest.digest) if stuck else Apply(manifest=manifest, found=found)
+        stuck = _cannot_become(manifest, found)
+        yield Replace(manifest=manifest, found=found) if stuck else Apply(manifest=manifest, found=found)
 
 
 def _is_ours(found: Found, controller: str) -> bool:
@@ -148,16 +165,18 @@ def _stands(manifest: Manifest, found: Found) -> bool:
     return fingerprint(found.body(), manifest.body) == expected
 
 
-def _cannot_become(manifest: Manifest, there: Mapping[str, Any]) -> bool:
+def _cannot_become(manifest: Manifest, found: Found) -> bool:
     """Whether what is wanted differs in a field that the API server lets nobody change.
 
-    Only where a user asked for another value: an address or a class that somebody else chose stays.
+    Only where a user asked for another value, or asks no more: an address or a class that somebody else chose stays.
     """
+    there = found.body()
     match manifest.kind:
         case kinds.SERVICE:
             wanted, spec = manifest.body["spec"], there["spec"]
+            withdrawn = found.has_our_class and "loadBalancerClass" not in wanted
             return _differs(wanted, spec, "clusterIP") or (
-                wanted["type"] == spec["type"] and _differs(wanted, spec, "loadBalancerClass")
+                wanted["type"] == spec["type"] and (withdrawn or _differs(wanted, spec, "loadBalancerClass"))
             )
         case kinds.DEPLOYMENT:
             return _differs(manifest.body["spec"], there["spec"], "selector")

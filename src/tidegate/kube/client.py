@@ -146,9 +146,11 @@ class KubeClient:
             async with contextlib.aclosing(events):
                 yield events
 
-    async def create(self, path: str, body: Object) -> Object:
-        """Creates an object in the collection at a path; what became of it."""
-        return await self._object(Request(method="POST", path=path, action=f"create in {path}", body=body))
+    async def create(self, path: str, body: Object, *, dry_run: bool = False) -> Object:
+        """Creates an object in the collection at a path; what became of it. ``dry_run``: what would become of it."""
+        params = {"dryRun": "All"} if dry_run else {}
+        request = Request(method="POST", path=path, action=f"create in {path}", params=params, body=body)
+        return await self._object(request)
 
     async def replace(self, path: str, body: Object) -> Object:
         """Replaces the object at a path, if it still has ``metadata.resourceVersion`` of the body."""

@@ -361,8 +361,9 @@ async def test_gateway_made_anew_takes_over(fleet: FleetBench) -> None:
             {"parameters": {"load_balancer_class": "example.com/b"}},
             "loadBalancerClass",
         ),
+        ({"parameters": {"load_balancer_class": "example.com/a"}}, {}, "loadBalancerClass"),
     ],
-    ids=["address", "class"],
+    ids=["address", "class", "no class"],
 )
 async def test_service_that_cannot_change_is_made_anew(
     fleet: FleetBench, before: Manifest, after: Manifest, field: str
@@ -376,6 +377,22 @@ async def test_service_that_cannot_change_is_made_anew(
         assert new["metadata"]["uid"] != old["metadata"]["uid"]
         await fleet.quiet()
     assert not fleet.troubles
+
+
+@pytest.mark.parametrize("address", ["10.0.0.1", "192.0.2.1"], ids=["another Service's", "none of the cluster's"])
+async def test_service_serves_until_another_one_can_take_its_place(fleet: FleetBench, address: str) -> None:
+    """An address that is not to be had costs nobody the Service that is there; the reason is told."""
+    inside = {"service_type": "ClusterIP"}
+    fleet.want(await fleet.gateway(parameters=inside))
+    async with fleet.leading():
+        old = (await fleet.settled())["Service"]
+        fleet.want(await fleet.gateway(parameters=inside, addresses=(address,)))
+        assert address in await fleet.told()
+        await fleet.quiet()
+        assert same(await fleet.api.get("Service", "public-tidegate"), old)
+        fleet.want(await fleet.gateway(parameters=inside, addresses=("10.0.77.2",)))
+        await fleet.until("Service", lambda one: one["spec"]["clusterIP"] == "10.0.77.2", what="it has the address")
+        await fleet.untroubled()
 
 
 async def test_service_changes_its_type(fleet: FleetBench) -> None:

@@ -13,7 +13,7 @@ from tidegate.fleet.inventory import Found, found
 from tidegate.fleet.kinds import GeneratedKind, Manifest
 from tidegate.fleet.objects import manifests
 from tidegate.fleet.pki import KeyPair, PrivateKey
-from tidegate.fleet.steps import Apply, Blocked, Remove, Renew, Step, holder, steps, steps_to_keep
+from tidegate.fleet.steps import Apply, Blocked, Remove, Renew, Replace, Step, holder, steps, steps_to_keep
 from tidegate.names import ObjectKey
 from tidegate.plan.infrastructure import Infrastructure, KeptInfrastructure
 
@@ -155,16 +155,15 @@ def test_what_another_gateway_left_makes_room() -> None:
     ],
 )
 def test_service_is_replaced_where_it_cannot_change(before: dict[str, Any], after: dict[str, Any]) -> None:
-    """An address or a class that a user changes needs a new Service: the old one goes first."""
+    """An address or a class that a user changes needs a new Service."""
     planned = todo(infrastructure(**after), there(infrastructure(**before)))
-    assert [(type(step), step.key.kind) for step in planned] == [(Remove, "Service")]
+    assert [(type(step), step.key.kind) for step in planned] == [(Replace, "Service")]
 
 
 @pytest.mark.parametrize(
     ("before", "after"),
     [
         ({"parameters": {"service_type": "ClusterIP"}, "addresses": ("10.0.0.7",)}, {}),
-        ({"parameters": {"load_balancer_class": "a/b"}}, {}),
         ({"parameters": {"service_type": "NodePort"}}, {"parameters": {"load_balancer_class": "a/b"}}),
     ],
 )
@@ -172,6 +171,17 @@ def test_service_is_not_replaced_for_less(before: dict[str, Any], after: dict[st
     """What a user no longer asks for, or may ask for with another type, is for an apply."""
     planned = todo(infrastructure(**after), there(infrastructure(**before)))
     assert [(type(step), step.key.kind) for step in planned] == [(Apply, "Service")]
+
+
+@pytest.mark.parametrize(("manager", "expected"), [("tidegate", Replace), ("cloud", Apply)])
+def test_service_is_replaced_for_a_class_that_is_withdrawn(manager: str, expected: type[Step]) -> None:
+    """The one that we asked for cannot be taken away; one that somebody else chose stays."""
+    objects = there(infrastructure(parameters={"load_balancer_class": "a/b"}))
+    fields = {"f:spec": {"f:loadBalancerClass": {}}}
+    account = {"manager": manager, "operation": "Apply", "fieldsV1": fields}
+    other = {"manager": "kubectl", "operation": "Update", "fieldsV1": {}}
+    (step,) = todo(PLAIN, altered(objects, kinds.SERVICE, managedFields=[other, account]))
+    assert (type(step), step.key.kind) == (expected, "Service")
 
 
 @pytest.mark.parametrize(
@@ -187,7 +197,7 @@ def test_object_with_another_immutable_field_is_replaced(kind: GeneratedKind, fi
     (one,) = (one for one in objects.values() if one.kind == kind)
     stale = found(one.body() | {field: value, "metadata": one.body()["metadata"] | {"resourceVersion": "2"}})
     (step,) = todo(PLAIN, objects | {one.key: stale})
-    assert isinstance(step, Remove)
+    assert isinstance(step, Replace)
 
 
 def test_what_the_server_made_of_our_values_is_no_difference() -> None:

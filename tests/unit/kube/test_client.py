@@ -36,6 +36,13 @@ async def test_verbs() -> None:
     assert api.asked[3].query == {"fieldManager": "tidegate", "force": "true"}
 
 
+async def test_a_dry_run_creates_nothing() -> None:
+    """It asks the server what would become of the object."""
+    async with scripted(answered({})) as api, connected(kubeconfig=api.kubeconfig) as client:
+        await client.create(PODS.collection("ns"), {"a": 1}, dry_run=True)
+    assert (api.asked[0].method, api.asked[0].query) == ("POST", {"dryRun": "All"})
+
+
 async def test_delete_names_the_object_that_is_meant() -> None:
     """With a uid, only that very object is deleted, never another one that got its name."""
     async with scripted(answered({})) as api, connected(kubeconfig=api.kubeconfig) as client:
