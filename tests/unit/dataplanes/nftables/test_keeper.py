@@ -1,0 +1,292 @@
+"""The keeper has the table as it should be: made, adopted, written, found lost, and made again."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Callable, Iterator, Mapping
+
+import pytest
+
+from support.netns import Host, needs_hosts
+from support.plans import Change, forward, pool, remove, socket_key
+from support.tables import TABLE, Planner, alone
+from tidegate.dataplanes.nftables import ruleset
+from tidegate.dataplanes.nftables.keeper import Keeper, Wanted
+from tidegate.dataplanes.nftables.kernel import Kernel, TableLostError
+from tidegate.dataplanes.nftables.marks import Marks
+from tidegate.dataplanes.nftables.options import NftablesOptions
+from tidegate.dataplanes.nftables.ruleset import NOTHING, Element, Forwarding, Place
+from tidegate.dataplanes.nftables.structure import TableName
+from tidegate.errors import DataPlaneError
+from tidegate.names import SocketKey
+
+pytestmark = needs_hosts()
+
+AWAY, OTHER = ("10.9.9.9", 80), ("10.9.9.8", 80)
+PLAN = (
+    pool("a", AWAY)
+    | pool("b", OTHER)
+    | forward(80, ("a", 70), ("b", 30), address="*")
+    | forward(81, "a", address="::1")
+)
+
+
+@pytest.fixture(autouse=True)
+def host() -> Iterator[Host]:
+    """Where the test is."""
+    with alone() as present:
+        yield present
+
+
+@pytest.fixture
+def keeper(host: Host) -> Iterator[Keeper]:
+    """One that did not begin."""
+    present = Keeper(TABLE, NftablesOptions())
+    yield present
+    present.close()
+
+
+@pytest.fixture
+def another(host: Host) -> Iterator[Callable[..., Keeper]]:
+    """Further ones, of the same table unless another is named."""
+    with contextlib.ExitStack() as stack:
+
+        def make(options: NftablesOptions | None = None, *, table: TableName = TABLE) -> Keeper:
+            present = Keeper(table, options or NftablesOptions())
+            stack.callback(present.close)
+            return present
+
+        yield make
+
+
+@pytest.fixture
+def kernel(host: Host) -> Iterator[Kernel]:
+    """What there really is."""
+    present = Kernel(TABLE)
+    yield present
+    present.close()
+
+
+def held(kernel: Kernel) -> dict[str, int]:
+    """How many elements there are of each set that is not empty."""
+    found: dict[str, int] = {}
+    for one in kernel.read().elements:
+        found[one.place.map] = found.get(one.place.map, 0) + 1
+    return found
+
+
+def needed(wanted: Mapping[SocketKey, Wanted]) -> set[Element]:
+    """All elements of sockets, as they are read."""
+    return {
+        Element(one.place, one.data, one.chain, identity=one.identity)
+        for each in wanted.values()
+        for one in (*each.forwarding.elements, *([each.forwarding.entry] if each.admitted else []))
+        if each.forwarding is not NOTHING
+    }
+
+
+async def test_makes_and_adopts(keeper: Keeper, another: Callable[..., Keeper], kernel: Kernel) -> None:
+    """A new table is empty; a successor finds in it what was written, and has nothing to write."""
+    assert (await keeper.begin()).elements == ()
+    wanted = Planner(Marks(keeper.origin.slot)).wanted(PLAN)
+    assert await keeper.write(wanted) == {}
+    assert set(kernel.read().elements) == needed(wanted)
+    successor = another()
+    found = await successor.begin()
+    assert successor.origin == keeper.origin
+    assert set(found.elements) == needed(wanted)
+    marks = Marks(successor.origin.slot)
+    marks.adopt(found.known, found.numbers)
+    generation = kernel.generation()
+    assert await successor.write(Planner(marks).wanted(PLAN)) == {}
+    await successor.sweep()
+    assert kernel.generation() == generation
+
+
+async def test_sweeps_what_nobody_wants(keeper: Keeper, another: Callable[..., Keeper], kernel: Kernel) -> None:
+    """What an earlier plan held and this one does not goes with the sweep; lanes wait for their connections."""
+    await keeper.begin()
+    await keeper.write(Planner(Marks(keeper.origin.slot)).wanted(PLAN))
+    successor = another(NftablesOptions(allow_route_localnet=True))
+    found = await successor.begin()
+    marks = Marks(successor.origin.slot)
+    marks.adopt(found.known, found.numbers)
+    await successor.write(Planner(marks).wanted(pool("a", AWAY), forward(81, "a", address="::1")))
+    assert held(kernel)["sockets"] == 1
+    await successor.sweep()
+    assert held(kernel) == {"sockets6": 1, "endpoints4-1": 1, "lanes": 3}
+    assert not [name for name in kernel.chains() if name.startswith(ruleset.CHOICE)]
+
+
+async def test_random_changes(keeper: Keeper, kernel: Kernel) -> None:
+    """After each of many changes the kernel has what the plan needs, plus lanes that are not freed yet."""
+    await keeper.begin()
+    planner, draw = Planner(Marks(keeper.origin.slot)), random.Random(4)
+    present: dict[SocketKey, Wanted] = {}
+    for _ in range(60):
+        change: Change = {}
+        for _ in range(draw.randint(1, 3)):
+            port, name = draw.randint(80, 84), draw.choice("abc")
+            shares = [(one, draw.randint(0, 3)) for one in draw.sample(("a", "b", "c", None), draw.randint(0, 4))]
+            endpoints = draw.sample([AWAY, OTHER, ("127.0.0.1", 1), ("::1", 1)], draw.randint(0, 4))
+            change |= draw.choice([forward(port, *shares), pool(name, *endpoints), remove(port)])
+        wanted = planner.wanted(change)
+        assert await keeper.write(wanted) == {}
+        present |= wanted
+        found = set(kernel.read().elements)
+        assert needed(present) <= found
+        assert {one.place.map for one in found - needed(present)} <= {ruleset.LANES}
+    assert not await keeper.is_lost()
+
+
+async def test_fault_of_one(keeper: Keeper, kernel: Kernel) -> None:
+    """The socket that is refused is told and keeps what it had; the others are written; later it can be repaired."""
+    await keeper.begin()
+    planner = Planner(Marks(keeper.origin.slot))
+    await keeper.write(planner.wanted(PLAN))
+    wanted = planner.wanted(forward(80, "a", address="*"), forward(82, "b"))
+    good = wanted[socket_key(80, "*")]
+    entry = Element(Place("sockets", b"too short"))
+    broken = Wanted(Forwarding(entry, good.forwarding.elements, None, good.forwarding.rungs), True)
+    faults = await keeper.write({**wanted, socket_key(80, "*"): broken})
+    assert faults == {socket_key(80, "*"): "Invalid argument"}
+    assert held(kernel)["choices"] == 1
+    assert held(kernel)["sockets4"] == 1
+    assert await keeper.write({socket_key(80, "*"): good}) == {}
+    assert "choices" not in held(kernel)
+
+
+async def test_held_back(keeper: Keeper, kernel: Kernel) -> None:
+    """A socket that is not admitted gets no entry, and ``has`` says so."""
+    await keeper.begin()
+    planner = Planner(Marks(keeper.origin.slot))
+    key = socket_key(81, "::1")
+    forwarding = planner.wanted(PLAN)[key].forwarding
+    await keeper.write({key: Wanted(forwarding, False)})
+    assert not keeper.has(forwarding.entry.place)
+    assert "sockets6" not in held(kernel)
+    await keeper.write({key: Wanted(forwarding, True)})
+    assert keeper.has(forwarding.entry.place)
+
+
+async def test_lanes_are_removed_on_demand(keeper: Keeper, kernel: Kernel) -> None:
+    """What counted for a lane goes when it is told to, and the lane can be written again."""
+    await keeper.begin()
+    planner = Planner(Marks(keeper.origin.slot))
+    await keeper.write(planner.wanted(forward(80, "a")))
+    (lane,) = kernel.count().lanes
+    await keeper.write(planner.wanted(remove(80)))
+    await keeper.remove_lanes([ruleset.mark_of(lane.key)], {ruleset.LANES: [lane.key]})
+    assert held(kernel) == {}
+    await keeper.write(planner.wanted(forward(80, "a")))
+    assert held(kernel) == {"lanes": 1, "sockets4": 1}
+
+
+async def test_notices_a_loss(keeper: Keeper, host: Host) -> None:
+    """Neither our own changes nor those of other tables are a loss; a removed or emptied table is."""
+    await keeper.begin()
+    planner = Planner(Marks(keeper.origin.slot))
+    await keeper.write(planner.wanted(PLAN))
+    host.nft("table inet other { chain find { accept; }; }")
+    assert not await keeper.is_lost()
+    await keeper.write(planner.wanted(pool("a", AWAY, OTHER)))
+    assert not await keeper.is_lost()
+    host.nft(f"flush table inet {TABLE}")
+    assert await keeper.is_lost()
+    host.nft("flush ruleset")
+    assert await keeper.is_lost()
+    with pytest.raises(TableLostError):
+        await keeper.write(planner.wanted(forward(82, "a")))
+
+
+async def test_makes_a_lost_table_again(keeper: Keeper, kernel: Kernel, host: Host) -> None:
+    """With the same marks, which connections still have, and counters of another name; then all can be written."""
+    await keeper.begin()
+    first = keeper.origin
+    planner = Planner(Marks(first.slot))
+    await keeper.write(planner.wanted(PLAN))
+    host.nft("flush ruleset")
+    await keeper.begin_again()
+    assert keeper.origin.slot == first.slot
+    assert keeper.origin.generation != first.generation
+    assert held(kernel) == {}
+    wanted = {key: Wanted(planner.catalog.forwarding(key), True) for key in planner.catalog.sockets()}
+    assert await keeper.write(wanted) == {}
+    assert set(kernel.read().elements) == needed(wanted)
+    assert not await keeper.is_lost()
+
+
+@pytest.mark.parametrize("removed", [False, True])
+async def test_table_that_was_only_emptied(
+    keeper: Keeper, another: Callable[..., Keeper], kernel: Kernel, host: Host, removed: bool
+) -> None:
+    """Its rules are written again; what it counted goes on under the same name, and no socket that left stays."""
+    await keeper.begin()
+    first = keeper.origin
+    planner = Planner(Marks(first.slot))
+    await keeper.write(planner.wanted(PLAN))
+    host.nft(f"flush table inet {TABLE}")
+    changed = planner.wanted(remove(80, "*")) if removed else {}
+    await keeper.begin_again()
+    assert keeper.origin == first
+    present = {key: Wanted(planner.catalog.forwarding(key), True) for key in planner.catalog.sockets()}
+    assert await keeper.write({**changed, **present}) == {}
+    await keeper.sweep()
+    assert needed(present) <= set(kernel.read().elements)
+    assert ("sockets" in held(kernel)) is not removed
+    assert not await keeper.is_lost()
+    successor = another()
+    await successor.begin()
+    assert successor.origin == first
+
+
+async def test_made_again_twice(keeper: Keeper, another: Callable[..., Keeper], host: Host) -> None:
+    """Two who notice a loss at the same time do no harm: the table says what the keeper knows."""
+    await keeper.begin()
+    host.nft("flush ruleset")
+    await keeper.begin_again()
+    await keeper.begin_again()
+    successor = another()
+    await successor.begin()
+    assert successor.origin == keeper.origin
+
+
+async def test_table_of_unknown_origin_is_replaced(keeper: Keeper, kernel: Kernel, host: Host) -> None:
+    """A table of our name without our comment is not ours to go on with."""
+    host.nft(f"table inet {TABLE} {{ chain somebodys {{ }}; }}")
+    await keeper.begin()
+    assert "somebodys" not in kernel.chains()
+    assert "find" in kernel.chains()
+
+
+async def test_instances_have_different_marks(keeper: Keeper, another: Callable[..., Keeper]) -> None:
+    """Two tables side by side never use the same slot."""
+    await keeper.begin()
+    slots = {keeper.origin.slot}
+    for name in "abc":
+        other = another(table=TableName(name))
+        await other.begin()
+        slots.add(other.origin.slot)
+    assert len(slots) == 4
+
+
+async def test_end(keeper: Keeper, kernel: Kernel) -> None:
+    """First no new connection is translated, then the table goes."""
+    await keeper.begin()
+    await keeper.write(Planner(Marks(keeper.origin.slot)).wanted(PLAN))
+    await keeper.end_entries()
+    assert not {"sockets", "sockets6"} & held(kernel).keys()
+    assert held(kernel)["lanes"] == 3
+    keeper.delete()
+    assert kernel.fact() is None
+
+
+async def test_rules_that_this_kernel_does_not_take(keeper: Keeper, kernel: Kernel, host: Host) -> None:
+    """A table that cannot be made leaves nothing half done."""
+    host.nft(
+        f'table inet {TABLE} {{ comment "marks 0x70000000/12, counting as ab"; map sockets {{ type mark : mark; }}; }}'
+    )
+    with pytest.raises(DataPlaneError):
+        await keeper.begin()
+    assert kernel.chains() == {}
