@@ -28,6 +28,7 @@ from tidegate.dataplanes.nftables.catalog import Catalog
 from tidegate.dataplanes.nftables.features import FEATURES
 from tidegate.dataplanes.nftables.instancelock import InstanceLock
 from tidegate.dataplanes.nftables.keeper import Keeper
+from tidegate.dataplanes.nftables.kernel import TableLostError
 from tidegate.dataplanes.nftables.marks import Marks
 from tidegate.dataplanes.nftables.meter import Meter
 from tidegate.dataplanes.nftables.nft import NEEDS_NET_ADMIN
@@ -161,14 +162,16 @@ class NftablesDataPlane:
                 await parts.meter.look()
                 await parts.meter.save()
         finally:
-            if parts is not None:
+            try:
                 # Also when the end is cancelled: nobody would remove it later.
-                if drain is not None:
+                if parts is not None and drain is not None:
                     self._remove(parts.keeper)
-                parts.meter.close()
-                parts.keeper.close()
-            self._lock.release()
-            self._reports.close()
+            finally:
+                if parts is not None:
+                    parts.meter.close()
+                    parts.keeper.close()
+                self._lock.release()
+                self._reports.close()
 
     @property
     def _parts(self) -> _Parts:
@@ -277,7 +280,10 @@ class NftablesDataPlane:
 
 
 async def _drain(parts: _Parts, seconds: float) -> None:
-    await parts.keeper.end_entries()
+    try:
+        await parts.keeper.end_entries()
+    except TableLostError:
+        return  # Nothing is translated any more, and nothing is left to remove.
     try:
         async with asyncio.timeout(seconds):
             while (await parts.meter.connections()).open:  # noqa: ASYNC110  Nobody tells when they end.
