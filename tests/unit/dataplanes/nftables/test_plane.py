@@ -1,0 +1,309 @@
+"""The plane serves with a real kernel, on a host of the test's own, and says what becomes of each socket."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from support.backends import Backend
+from support.clients import connection, who_serves
+from support.netns import Host, needs_hosts
+from support.planes import Serving, serving
+from support.plans import Change, forward, pool, remove
+from support.tables import OWN_4, OWN_6, alone
+from support.waiting import eventually
+from tidegate.dataplanes.nftables import host as facts
+from tidegate.dataplanes.nftables import marks
+from tidegate.dataplanes.nftables import plane as planes
+from tidegate.dataplanes.nftables.features import FEATURES
+from tidegate.dataplanes.nftables.options import NftablesOptions
+from tidegate.dataplanes.nftables.plane import NftablesDataPlane
+from tidegate.dataplanes.nftables.sysctls import ROUTE_LOCALNET
+from tidegate.errors import DataPlaneError
+from tidegate.plan.outcome import Failed, FailureReason, Live, Pending
+from tidegate.plan.types import Socket
+
+pytestmark = needs_hosts()
+
+PORT = 8080
+REFUSED = "connection refused"
+ELSEWHERE = "10.77.3.9"
+
+
+@pytest.fixture(autouse=True)
+def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
+    """Where the test is. Planes look at it more often than usual."""
+    for name in ("_HOST_SECONDS", "_TABLE_SECONDS", "_DRAIN_POLL_SECONDS"):
+        monkeypatch.setattr(planes, name, 0.05)
+    with alone() as present:
+        yield present
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """Of the plane; not there yet."""
+    return tmp_path / "nftables"
+
+
+def plane(directory: Path, name: str = "tests", **options: bool) -> NftablesDataPlane:
+    return NftablesDataPlane(name=name, directory=directory, options=NftablesOptions(**options))
+
+
+@asynccontextmanager
+async def forwarding(directory: Path, *, drain: float | None = 0.0, **options: bool) -> AsyncIterator[Serving]:
+    """A plane that forwards ``PORT`` to a backend."""
+    async with Backend("app") as app, serving(plane(directory, **options), drain=drain) as present:
+        present.apply(pool("app", ("127.0.0.1", app.port)), forward(PORT, "app", address="*"))
+        await present.until(PORT, Live, address="*")
+        yield present
+
+
+def revision_of(change: Change) -> str:
+    (found,) = [one.revision for one in change.values() if isinstance(one, Socket)]
+    return found
+
+
+async def serves(expected: str, *, address: str = OWN_4, port: int = PORT) -> None:
+    """Wait until a new connection is served by somebody, or refused."""
+    await eventually(lambda: who_serves(port, host=address), lambda who: who == expected, what=f"{expected} at {port}")
+
+
+def table(host: Host) -> bool:
+    return "table inet tidegate-tests " in host.ruleset()
+
+
+async def test_serves_what_is_live(directory: Path) -> None:
+    """As soon as a socket is live, new connections are served; the note says who is not."""
+    async with forwarding(directory) as present:
+        assert present.plane.features == FEATURES
+        assert await who_serves(PORT, host=OWN_4) == "app"
+        assert await who_serves(PORT, host="127.0.0.1") == "app"
+        assert await who_serves(PORT, host=OWN_6) == REFUSED
+        live = await present.until(PORT, Live, address="*")
+        assert "IPv6 clients are refused by app" in live.note
+        assert set(present.addresses["standalone"].addresses) >= {OWN_4, OWN_6}
+
+
+async def test_removal_keeps_connections(directory: Path) -> None:
+    """A removed socket has no outcome and refuses; its connections go on; the others do not notice."""
+    async with forwarding(directory) as present, connection(PORT, host=OWN_4) as open_one:
+        assert await open_one.line() == "app"
+        present.apply(forward(PORT + 1, "app", address="*"))
+        await present.until(PORT + 1, Live, address="*")
+        present.apply(remove(PORT, "*"))
+        await present.until_gone(PORT, address="*")
+        await serves(REFUSED)
+        assert await open_one.echoes("still there")
+        assert await who_serves(PORT + 1, host=OWN_4) == "app"
+
+
+async def test_traffic(directory: Path) -> None:
+    """What was served and refused, and what is open now."""
+    async with forwarding(directory) as present, connection(PORT, host=OWN_4) as open_one:
+        await open_one.line()
+        (found,) = await present.plane.traffic()
+        assert (found.opened, found.active, found.backend) == (1, 1, "app")
+
+
+async def test_port_of_a_local_process(directory: Path) -> None:
+    """Nothing is taken from it; once it is gone the socket serves; who comes later to listen is named."""
+    local = Backend("local", host=OWN_4, port=PORT)
+    async with local, serving(plane(directory)) as present, Backend("app") as app:
+        present.apply(pool("app", ("127.0.0.1", app.port)), forward(PORT, "app", address="*"))
+        failed = await present.until(PORT, Failed, address="*")
+        assert failed.reason is FailureReason.PORT_UNAVAILABLE
+        assert "--allow-shadow" in failed.message
+        assert await who_serves(PORT, host=OWN_4) == "local"
+        await local.stop()
+        await present.until(PORT, Live, address="*")
+        await serves("app")
+        await local.start()
+        failed = await present.until(PORT, Failed, address="*")
+        assert "gets none of its connections" in failed.message
+        assert await who_serves(PORT, host=OWN_4) == "app"
+
+
+async def test_local_process_when_no_mark_is_left(directory: Path) -> None:
+    """Who listens on a port is said without a mark for its socket, and what serves goes on."""
+    async with forwarding(directory) as present, Backend("local", host=OWN_4, port=PORT + 1):
+        assert isinstance(present.plane, NftablesDataPlane)
+        given = present.plane._marks
+        given.adopt({}, range(given.prefix, given.prefix + marks.NUMBERS))
+        present.apply(forward(PORT + 1, "app", address="*"))
+        failed = await present.until(PORT + 1, Failed, address="*")
+        assert failed.reason is FailureReason.PORT_UNAVAILABLE
+        assert await who_serves(PORT, host=OWN_4) == "app"
+
+
+async def test_allow_shadow(directory: Path) -> None:
+    """With the option, connections are taken from a local process."""
+    async with Backend("local", host=OWN_4, port=PORT), forwarding(directory, allow_shadow=True):
+        assert await who_serves(PORT, host=OWN_4) == "app"
+
+
+async def test_address_of_another_host(directory: Path, host: Host) -> None:
+    """A socket on it fails until this host has it, and again when it loses it."""
+    async with forwarding(directory) as present:
+        present.apply(forward(PORT + 1, "app", address=ELSEWHERE))
+        failed = await present.until(PORT + 1, Failed, address=ELSEWHERE)
+        assert failed.reason is FailureReason.ADDRESS_NOT_USABLE
+        host.ip("addr", "add", f"{ELSEWHERE}/24", "dev", "own")
+        await present.until(PORT + 1, Live, address=ELSEWHERE)
+        await serves("app", address=ELSEWHERE, port=PORT + 1)
+        host.ip("addr", "del", f"{ELSEWHERE}/24", "dev", "own")
+        await present.until(PORT + 1, Failed, address=ELSEWHERE)
+
+
+async def test_kept_and_adopted(directory: Path, host: Host) -> None:
+    """After ``close`` with None all goes on; the next start adopts it, and removes only what is not in its plan."""
+    async with Backend("app") as app:
+        change = pool("app", ("127.0.0.1", app.port)) | forward(PORT, "app", address="*")
+        async with serving(plane(directory), drain=None) as first:
+            await first.until_applied(change, forward(PORT + 1, "app", address="*"))
+            assert await who_serves(PORT, host=OWN_4) == "app"
+        assert await who_serves(PORT + 1, host=OWN_4) == "app"
+        async with connection(PORT, host=OWN_4) as open_one, serving(plane(directory)) as second:
+            assert await open_one.line() == "app"
+            assert await who_serves(PORT + 1, host=OWN_4) == "app"
+            await second.until_applied(change)
+            await serves(REFUSED, port=PORT + 1)
+            assert await open_one.echoes("still there")
+            (found,) = [one for one in await second.plane.traffic() if one.listener.listener == "listener"]
+            assert found.opened == 4
+    assert not table(host)
+
+
+async def test_drain(directory: Path, host: Host) -> None:
+    """No new connection is served; those open have time to end, and the table goes with the last one."""
+    async with Backend("app") as app, asyncio.TaskGroup() as group:
+        present = plane(directory)
+        await present.start()
+        present.apply(pool("app", ("127.0.0.1", app.port)) | forward(PORT, "app", address="*"))
+        await serves("app")
+        async with connection(PORT, host=OWN_4) as open_one:
+            assert await open_one.line() == "app"
+
+            async def hang_up() -> None:
+                await serves(REFUSED)
+                assert table(host)
+                assert await open_one.echoes("still there")
+                open_one.close()
+
+            group.create_task(hang_up())
+            async with asyncio.timeout(20):
+                await present.close(drain=60)
+    assert not table(host)
+
+
+async def test_table_that_somebody_removed(directory: Path, host: Host) -> None:
+    """It is noticed, made again, and everything serves as before."""
+    async with forwarding(directory) as present:
+        present.history.clear()
+        host.nft("flush ruleset")
+        await serves("app")
+        await present.until(PORT, Live, address="*")
+        assert any(isinstance(report.outcome, Pending) for report in present.history)
+    assert not table(host)
+
+
+@pytest.mark.parametrize("drain", [0.0, None])
+async def test_end_without_a_table(
+    directory: Path, host: Host, monkeypatch: pytest.MonkeyPatch, drain: float | None
+) -> None:
+    """Somebody removed it an instant before the end: there is nothing to end, which is no failure."""
+    monkeypatch.setattr(planes, "_TABLE_SECONDS", 60.0)
+    async with forwarding(directory, drain=drain):
+        host.nft("flush ruleset")
+    assert not table(host)
+
+
+async def test_end_that_fails(directory: Path, host: Host) -> None:
+    """What cannot be put back is told; the name is free, the outcomes end, and the table is gone all the same."""
+    present = plane(directory)
+    await present.start()
+    (directory / planes.SYSCTLS_FILE).write_text('{"net.ipv4.missing": "1"}')
+    with pytest.raises(DataPlaneError, match="cannot be put back"):
+        await present.close(drain=0)
+    async with asyncio.timeout(5):
+        assert [batch async for batch in present.outcomes()] == []
+    assert not table(host)
+    (directory / planes.SYSCTLS_FILE).unlink()
+    async with serving(plane(directory)):
+        pass
+
+
+async def test_one_controller_per_name(directory: Path, tmp_path: Path, host: Host) -> None:
+    """A second one is refused and changes nothing; one of another name runs beside it."""
+    async with forwarding(directory):
+        with pytest.raises(DataPlaneError, match="another instance named tests"):
+            await plane(tmp_path / "other").start()
+        before = host.ruleset("table", "inet", "tidegate-tests")
+        async with serving(plane(tmp_path / "other", "other")):
+            assert "table inet tidegate-other " in host.ruleset()
+        assert host.ruleset("table", "inet", "tidegate-tests") == before
+        assert await who_serves(PORT, host=OWN_4) == "app"
+
+
+async def test_route_localnet(directory: Path, host: Host) -> None:
+    """The sysctl is set while it is wanted, put back at the end, and by a successor that does not want it."""
+    async with serving(plane(directory, allow_route_localnet=True)):
+        assert host.read_sysctl(ROUTE_LOCALNET) == "1"
+    assert host.read_sysctl(ROUTE_LOCALNET) == "0"
+    async with serving(plane(directory, allow_route_localnet=True), drain=None):
+        pass
+    assert host.read_sysctl(ROUTE_LOCALNET) == "1"
+    async with serving(plane(directory)):
+        assert host.read_sysctl(ROUTE_LOCALNET) == "0"
+
+
+async def test_without_permission(directory: Path, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said at once what is missing, and nothing is half done; the name is free again."""
+    with monkeypatch.context() as patched:
+        patched.setattr(facts, "has_net_admin", lambda: False)
+        with pytest.raises(DataPlaneError, match="CAP_NET_ADMIN"):
+            await plane(directory).start()
+    assert not table(host)
+    async with serving(plane(directory)):
+        assert table(host)
+
+
+async def test_start_that_fails_late(directory: Path, host: Host) -> None:
+    """What was made is removed again, but what was adopted stays."""
+    async with serving(plane(directory)):
+        pass
+    (directory / planes.SYSCTLS_FILE).write_text("[")
+    with pytest.raises(DataPlaneError, match="does not tell"):
+        await plane(directory).start()
+    assert not table(host)
+    (directory / planes.SYSCTLS_FILE).unlink()
+    async with forwarding(directory, drain=None):
+        pass
+    (directory / planes.SYSCTLS_FILE).write_text("[")
+    with pytest.raises(DataPlaneError, match="does not tell"):
+        await plane(directory).start()
+    assert table(host)
+
+
+async def test_changes_in_a_row(directory: Path) -> None:
+    """Many sockets at once, then many changes of one: the last revision serves."""
+    async with forwarding(directory) as present:
+        many = [forward(10_000 + number, "app", "missing", address="*") for number in range(1_500)]
+        await present.until_applied(*many)
+        for weight in range(50):
+            last = forward(PORT, ("app", weight + 1), ("missing", 0), address="*", route=f"r{weight}")
+            present.apply(last)
+        await present.until(PORT, Live, address="*", revision=revision_of(last))
+        assert await who_serves(PORT, host=OWN_4) == "app"
+
+
+def test_elsewhere_than_on_linux(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said that it needs Linux."""
+    planes.require_linux()
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with pytest.raises(DataPlaneError, match="needs Linux"):
+        planes.require_linux()
