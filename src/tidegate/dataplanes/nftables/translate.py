@@ -78,7 +78,7 @@ def translation(socket: Socket, target: Target, offers_of: OffersOf, marks: Mark
     Raises DataPlaneError when there is no mark left.
     """
     elements: list[Element] = []
-    rungs: set[Rung] = set()
+    rungs: dict[Rung, None] = {}
     keys: list[MarkKey] = []
     lanes: list[tuple[int, int]] = []
     for backend in shares(target):
@@ -90,7 +90,7 @@ def translation(socket: Socket, target: Target, offers_of: OffersOf, marks: Mark
         if backend.pool is not None:
             offered = offers_of(backend.pool)
             for one in offered.ladders:
-                rungs.add(one.rung)
+                rungs[one.rung] = None
                 elements += ruleset.rows(mark.number, one)
             elements += [ruleset.hairpin(mark.number, family, address) for family, address in offered.away]
     if len(lanes) == 1:
