@@ -63,7 +63,7 @@ def rules(choice: Choice) -> Iterator[tuple[Fraction, int]]:
     """The chance and the mark of each rule of a choice's chain, read from the expressions."""
     for message in received(bytecode.write_choice("table", choice))[2:]:
         chance, modulus, mark = Fraction(1), 0, 0
-        for _, expression in wire.members_of(message.attributes[4]):
+        for expression in wire.members_of(message.attributes[4]):
             found = wire.attributes_of(expression)
             data = wire.attributes_of(found[2])
             match wire.text_of(found[1]):

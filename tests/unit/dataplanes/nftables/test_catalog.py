@@ -94,7 +94,7 @@ def test_marks_are_kept_until_the_kernel_knows() -> None:
     assert len(planner.marks.retired) == 1
     planner.catalog.written(key)
     assert len(planner.marks.retired) == 2
-    assert not planner.marks.planned()
+    assert not planner.marks.series().planned()
 
 
 def test_revisions_that_were_never_written() -> None:
@@ -104,7 +104,7 @@ def test_revisions_that_were_never_written() -> None:
         planner.wanted(forward(80, name))
     planner.catalog.written(socket_key(80))
     assert len(planner.marks.retired) == 2
-    assert len(planner.marks.planned()) == 1
+    assert len(planner.marks.series().planned()) == 1
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from tidegate.dataplanes.nftables.keeper import Keeper
 from tidegate.dataplanes.nftables.marks import Marks
 from tidegate.dataplanes.nftables.netlink import Netlink
 from tidegate.dataplanes.nftables.options import NftablesOptions
+from tidegate.dataplanes.nftables.wire import Request
 
 PORT = 8080
 
@@ -46,7 +47,7 @@ async def mark(host: Host) -> AsyncIterator[int]:
         plan = pool("a", ("127.0.0.1", one.port), ("::1", other.port)) | forward(PORT, "a", address="*")
         planner = Planner(Marks(keeper.origin.slot))
         assert await keeper.write(planner.wanted(plan)) == {}
-        (found,) = planner.marks.owners()
+        (found,) = planner.marks.series().owners()
         yield found
     keeper.close()
 
@@ -74,18 +75,25 @@ async def test_open_connections(mark: int, netlink: Netlink) -> None:
     await eventually(counted, lambda found: not found.open, what="all have ended")
 
 
+def datagram(*messages: tuple[int, bytes]) -> bytes:
+    """Messages of connection tracking, as they are received."""
+    return b"".join(wire.packed(Request(kind=kind, family=2, body=body), 1) for kind, body in messages)
+
+
 @pytest.mark.parametrize(
     ("protocol", "state"),
     [
-        (wire.nested(1, wire.attribute(1, b"\x03")), 3),
-        (wire.nested(1, wire.attribute(2, b"\x03")), None),
-        (wire.nested(2, wire.attribute(1, b"\x03")), None),
-        (b"", None),
+        (wire.nested(4, wire.nested(1, wire.attribute(1, b"\x03"))), 3),
+        (wire.nested(4, wire.nested(1, wire.attribute(2, b"\x03"))), 0),
+        (wire.nested(4, wire.nested(2, wire.attribute(1, b"\x03"))), 0),
+        (b"", 0),
     ],
 )
-def test_state(protocol: bytes, state: int | None) -> None:
-    """Only a TCP connection has one."""
-    assert conntrack.tcp_state(protocol) == state
+def test_states(protocol: bytes, state: int) -> None:
+    """Only a TCP connection has one, and not every connection has a mark; other messages are passed over."""
+    marked, bare = (0x100, wire.number(8, 7) + protocol), (0x100, protocol)
+    data = datagram(marked, (wire.KIND_DONE, bytes(4)), bare)
+    assert list(conntrack.states_of(data)) == [(7, state), (0, state)]
 
 
 def test_request() -> None:

@@ -62,8 +62,8 @@ def test_owners_outlive_their_plan() -> None:
     numbers = [present.take(key).number for key in (kept, gone, choice)]
     present.retire(gone)
     present.retire(choice)
-    assert present.owners() == {numbers[0]: kept.series, numbers[1]: gone.series}
-    assert present.planned() == {kept.series}
+    assert present.series().owners() == {numbers[0]: kept.series, numbers[1]: gone.series}
+    assert present.series().planned() == {kept.series}
 
 
 def test_adoption() -> None:

@@ -18,7 +18,7 @@ from support.plans import Change, forward, pool, remove
 from support.tables import OWN_4, OWN_6, alone
 from support.waiting import eventually
 from tidegate.dataplanes.nftables import host as facts
-from tidegate.dataplanes.nftables import marks
+from tidegate.dataplanes.nftables import marks, writer
 from tidegate.dataplanes.nftables import plane as planes
 from tidegate.dataplanes.nftables.features import FEATURES
 from tidegate.dataplanes.nftables.options import NftablesOptions
@@ -38,8 +38,8 @@ ELSEWHERE = "10.77.3.9"
 @pytest.fixture(autouse=True)
 def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
     """Where the test is. Planes look at it more often than usual."""
-    for name in ("_HOST_SECONDS", "_TABLE_SECONDS", "_DRAIN_POLL_SECONDS"):
-        monkeypatch.setattr(planes, name, 0.05)
+    for module, name in ((planes, "_HOST_SECONDS"), (planes, "_DRAIN_POLL_SECONDS"), (writer, "_TABLE_SECONDS")):
+        monkeypatch.setattr(module, name, 0.05)
     with alone() as present:
         yield present
 
@@ -132,7 +132,7 @@ async def test_local_process_when_no_mark_is_left(directory: Path) -> None:
     """Who listens on a port is said without a mark for its socket, and what serves goes on."""
     async with forwarding(directory) as present, Backend("local", host=OWN_4, port=PORT + 1):
         assert isinstance(present.plane, NftablesDataPlane)
-        given = present.plane._marks
+        given = present.plane._parts.catalog._marks
         given.adopt({}, range(given.prefix, given.prefix + marks.NUMBERS))
         present.apply(forward(PORT + 1, "app", address="*"))
         failed = await present.until(PORT + 1, Failed, address="*")
@@ -216,7 +216,7 @@ async def test_end_without_a_table(
     directory: Path, host: Host, monkeypatch: pytest.MonkeyPatch, drain: float | None
 ) -> None:
     """Somebody removed it an instant before the end: there is nothing to end, which is no failure."""
-    monkeypatch.setattr(planes, "_TABLE_SECONDS", 60.0)
+    monkeypatch.setattr(writer, "_TABLE_SECONDS", 60.0)
     async with forwarding(directory, drain=drain):
         host.nft("flush ruleset")
     assert not table(host)
