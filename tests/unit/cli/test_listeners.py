@@ -74,7 +74,7 @@ def test_sizes_are_short(count: int, text: str) -> None:
 
 
 def test_remarks_tell_what_is_not_well_once() -> None:
-    """The plane, listeners that do not serve, refused shares and input errors are told, each once."""
+    """The plane, listeners that do not serve, refused shares, errors and warnings of the input are told, each once."""
     broken = listener_view("bar", state="Failed", message="port 8080 is taken")
     refused = listener_view(
         backends=(
@@ -100,6 +100,7 @@ def test_remarks_tell_what_is_not_well_once() -> None:
         "listener my-gateway/bar: port 8080 is taken",
         "listener my-gateway/foo: connections to my-service:6000 are refused: it has no endpoint",
         "gateway.yaml:3: spec.x: it is wrong",
+        "gateway.yaml:3: it is wrong",
     ]
 
 
