@@ -44,7 +44,7 @@ def test_wheel_installs_the_command(wheel: zipfile.ZipFile) -> None:
     """The command, the license and the oldest Python are declared."""
     info = next(name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")).rpartition("/")[0]
     entry_points = wheel.read(f"{info}/entry_points.txt").decode()
-    assert "tidegate = tidegate.cli.main:main" in entry_points
+    assert "tidegate = tidegate.cli.entry:main" in entry_points
     metadata = message_from_string(wheel.read(f"{info}/METADATA").decode())
     assert metadata["Requires-Python"] == ">=3.11"
     assert metadata["License-Expression"] == "Apache-2.0"

@@ -68,5 +68,5 @@ app.add_typer(proxy.app, name="proxy", hidden=True)
 
 
 def main() -> None:
-    """The console script ``tidegate``."""
+    """Run the command that the arguments name, and end with its status."""
     sys.exit(guarded(app))
