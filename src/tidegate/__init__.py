@@ -6,11 +6,10 @@ used, so that a part of the package can be used without all of it.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING
-
 from tidegate._version import __version__
 
+# What typing defines, without loading it: the command begins with this module, and a Ctrl-C here would be a traceback.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tidegate.api import (
         DataPlaneError,
@@ -45,4 +44,6 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
     return getattr(importlib.import_module("tidegate.api"), name)
