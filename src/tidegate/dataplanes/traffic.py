@@ -29,7 +29,8 @@ back, until there are more than ``MAX_SERIES``; then those go first that did not
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Set
+from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 
 import msgspec
 
@@ -177,7 +178,7 @@ class TrafficLedger:
             ),
         )
 
-    def _in_order(self, shown: Set[Series]) -> list[Series]:
+    def _in_order(self, shown: AbstractSet[Series]) -> list[Series]:
         """Sorted; mostly the same ones as the last time, so that is remembered."""
         if shown != self._ordered.keys():
             self._ordered = dict.fromkeys(sorted(shown, key=_order))
