@@ -146,6 +146,18 @@ async def test_keep_leaves_everything_serving(kernel: KernelRuns, hosts: World) 
         assert TABLE not in hosts.gateway.ruleset("tables")
 
 
+async def test_what_is_kept_is_not_hidden_from_another_data_plane(kernel: KernelRuns, hosts: World) -> None:
+    """A start with Envoy, whose connections the kernel would take, ends and says how to go on."""
+    async with app("red", hosts) as red:
+        first = await kernel.serve(*forwarding("red"), arguments=(*to(red), "--on-exit", "keep"))
+        first.send(signal.SIGTERM)
+        assert await first.ended() == 0
+        with hosts.gateway.entered():
+            second = await kernel.tidegate.run("run", kernel.file, "--state-dir", first.state_dir)
+        assert second.status == 2
+        assert f"'nft delete table inet {TABLE}'" in second.text
+
+
 async def drained(instance: Instance) -> str:
     """How it ended."""
     assert await instance.ended() == 0

@@ -164,7 +164,9 @@ def _envoy(settings: RunSettings, directory: InstanceDirectory) -> DataPlane:
     # Loading Envoy's API takes a good part of a second: only who serves pays for it.
     from tidegate.dataplanes.envoy.options import EnvoyOptions
     from tidegate.dataplanes.envoy.plane import EnvoyDataPlane
+    from tidegate.dataplanes.nftables.leftover import require_none
 
+    require_none(settings.name, directory.path / "nftables")
     options = EnvoyOptions(
         access_log=_access_log(settings.access_log, directory), rotate_access_log=settings.access_log.path is None
     )
