@@ -40,6 +40,9 @@ from tidegate.sources.kubernetes_view import CLUSTER, View
 Origin = Callable[[ObjectKey, tuple[str | int, ...]], Location | None]
 """Where an object, or a field of it, stands in files."""
 
+_INDISPENSABLE = frozenset({GatewayClass.KIND, Gateway.KIND, TCPRoute.KIND})
+"""Kinds without which no traffic can be asked for."""
+
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
     """Objects as they are stored, and the kinds that the cluster does not serve."""
@@ -94,7 +97,7 @@ def state_of(taken: Snapshot) -> State:
     ours = {key for key, _ in decision.graph.items(DECISIONS)}
     stored = {_key(item): item for item in taken.stored}
     statuses: dict[ObjectKey, Status] = {key: _gateway_status(stored[key]) for key in ours}
-    found = picture(decision, statuses, refused, (), _instance(_complaint(taken.stored)), objects=False)
+    found = picture(decision, statuses, refused, (), _instance(_complaint(taken)), objects=False)
     listeners = tuple(_with_addresses(one, stored) for one in found.listeners)
     shown = tuple(_with_our_status(item, ours) for item in taken.stored)
     return msgspec.structs.replace(found, listeners=listeners, objects=shown, cluster=True)
@@ -148,11 +151,17 @@ def _instance(message: str = "") -> Instance:
     )
 
 
-def _complaint(stored: Iterable[ApiObject]) -> str:
-    """What is wrong with the controller itself, as far as its classes tell."""
+def _complaint(taken: Snapshot) -> str:
+    """What is wrong with the cluster or the controller itself, as far as kinds and classes tell."""
+    lacking = [kind.kind for kind in taken.absent if kind.kind in _INDISPENSABLE]
+    if lacking:
+        return (
+            f"the cluster does not serve {', '.join(lacking)}: "
+            "install the CustomResourceDefinitions of the Gateway API, standard channel, v1.6"
+        )
     classes = [
         item
-        for item in stored
+        for item in taken.stored
         if item["kind"] == GatewayClass.KIND and item["spec"]["controllerName"] == CONTROLLER_NAME
     ]
     if not classes:

@@ -78,6 +78,13 @@ def test_controller_that_does_not_run_is_told(classes: list[dict[str, Any]], mes
     assert (instance.message, instance.ready) == (message, not message)
 
 
+def test_cluster_without_the_gateway_api_is_told() -> None:
+    """Who forgot the CRDs is told so, and not that there is no class; what is optional is not missed."""
+    message = state_of(taken(absent=["TCPRoute", "ReferenceGrant"])).instance.message
+    assert message.startswith("the cluster does not serve TCPRoute: install the CustomResourceDefinitions")
+    assert state_of(taken(served_class(), absent=["ReferenceGrant"])).instance.message == ""
+
+
 def test_invalid_object_of_the_cluster_is_a_problem() -> None:
     """An object that tidegate does not take is said, with the cluster as its place."""
     broken = stored(gateway("g", [listener("foo", 99999)]))
