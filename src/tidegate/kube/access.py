@@ -192,14 +192,25 @@ async def from_kubeconfig(paths: str, *, context: str | None, impersonate: str |
     """The way that kubeconfig files name; ``paths`` may be several, as in ``$KUBECONFIG``. Raises SettingsError."""
     configuration = Configuration()
     try:
-        kubeconfig = Kubeconfig(KubeConfigMerger(paths).config, active_context=context)  # type: ignore[no-untyped-call]
+        merged = KubeConfigMerger(paths).config  # type: ignore[no-untyped-call]
+        _require_context(merged, context, paths)
+        kubeconfig = Kubeconfig(merged, active_context=context)
         await kubeconfig.load_and_set(configuration)  # type: ignore[no-untyped-call]
         access = Access(configuration, kubeconfig, impersonate=impersonate)
+    except SettingsError:
+        raise
     except Exception as error:  # The library lets out whatever a malformed file leads to.
         raise SettingsError(f"the kubeconfig {paths} cannot be used: {error}") from error
     if kubeconfig.lacks_credentials:
         raise SettingsError(f"the kubeconfig {paths} names a command that gives credentials, and it failed")
     return access
+
+
+def _require_context(merged: Any, context: str | None, paths: str) -> None:
+    """Raises SettingsError for a context that there is not; the library would not say which ones there are."""
+    known = [one["name"] for one in merged["contexts"]]
+    if context is not None and context not in known:
+        raise SettingsError(f"the kubeconfig {paths} has no context {context}; it has {', '.join(known) or 'none'}")
 
 
 def from_pod(*, impersonate: str | None, account: Path = SERVICE_ACCOUNT) -> Access:

@@ -50,7 +50,7 @@ async def test_context_can_be_chosen() -> None:
     """A context that the kubeconfig has is taken, another one is a mistake."""
     async with scripted(answered({})) as api:
         assert await reached(api, kubeconfig=api.kubeconfig, context="test")
-        with pytest.raises(SettingsError, match="object with name other in"):
+        with pytest.raises(SettingsError, match=r"^the kubeconfig .* has no context other; it has test$"):
             await reached(api, kubeconfig=api.kubeconfig, context="other")
 
 
