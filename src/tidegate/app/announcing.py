@@ -15,24 +15,46 @@ from tidegate.names import ObjectKey
 _BAD_WHEN_TRUE = (ConditionType.PARTIALLY_INVALID, ConditionType.CONFLICTED)
 
 
-def announce(log: structlog.typing.FilteringBoundLogger, published: Mapping[ObjectKey, Status | None]) -> None:
-    """Log statuses that are new."""
-    well = 0
-    for key, status in published.items():
-        problems = list(problems_of(status)) if status is not None else []
-        well += status is not None and not problems
-        for where, condition in problems:
-            say = log.debug if condition.reason == Reason.PENDING else log.warning
-            say(
-                "not in force" if condition.type != ConditionType.RESOLVED_REFS else "references do not resolve",
-                object=str(key),
-                where=where,
-                condition=condition.type,
-                reason=condition.reason,
-                message=condition.message,
-            )
-    if well:
-        log.info("in force", objects=well)
+class Announcer:
+    """Logs statuses that are new. What is wrong with an object is told once while it lasts, whatever else changes."""
+
+    def __init__(self, log: structlog.typing.FilteringBoundLogger) -> None:
+        self._log = log
+        self._told: dict[ObjectKey, set[tuple[str, ...]]] = {}
+
+    def announce(self, published: Mapping[ObjectKey, Status | None]) -> None:
+        """Take statuses that are new; None: withdrawn."""
+        well = 0
+        for key, status in published.items():
+            told = self._told.pop(key, set())
+            if status is None:
+                continue
+            known = {_said(*problem): problem for problem in problems_of(status)}
+            if not known:
+                well += 1
+                continue
+            self._told[key] = set(known)
+            for said, problem in known.items():
+                if said not in told:
+                    self._tell(key, *problem)
+        if well:
+            self._log.info("in force", objects=well)
+
+    def _tell(self, key: ObjectKey, where: str, condition: Condition) -> None:
+        say = self._log.debug if condition.reason == Reason.PENDING else self._log.warning
+        say(
+            "not in force" if condition.type != ConditionType.RESOLVED_REFS else "references do not resolve",
+            object=str(key),
+            where=where,
+            condition=condition.type,
+            reason=condition.reason,
+            message=condition.message,
+        )
+
+
+def _said(where: str, condition: Condition) -> tuple[str, ...]:
+    """What a problem is told by."""
+    return (where, condition.type, condition.status, condition.reason, condition.message)
 
 
 def problems_of(status: Status) -> Iterator[tuple[str, Condition]]:

@@ -22,7 +22,7 @@ from tidegate._version import __version__
 from tidegate.admin.figures import figures_of
 from tidegate.admin.server import Providers, serve
 from tidegate.admin.view import Instance, State
-from tidegate.app.announcing import announce
+from tidegate.app.announcing import Announcer
 from tidegate.app.cluster import cluster_config
 from tidegate.app.leadership import Leadership, Part
 from tidegate.app.tasks import first_error
@@ -80,6 +80,7 @@ class _Replica:
     def __init__(self, settings: ControllerSettings, client: KubeClient) -> None:
         self._settings = settings
         self._log = logger("controller")
+        self._announcer = Announcer(self._log)
         self._started_at = dt.datetime.now(dt.UTC)
         self._serving = False
         self._loaded = asyncio.Event()
@@ -221,7 +222,7 @@ class _Replica:
         self._loaded.set()
 
     def _published(self, statuses: Mapping[ObjectKey, Status | None]) -> None:
-        announce(self._log, statuses)
+        self._announcer.announce(statuses)
         self._writer.publish(statuses)
 
     def _troubled(self, gateway: ObjectKey, message: str | None) -> None:

@@ -12,7 +12,6 @@ import gc
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +22,7 @@ from tidegate.admin.figures import figures_of
 from tidegate.admin.observe import Observer
 from tidegate.admin.server import Providers, serve
 from tidegate.admin.view import Instance, State
-from tidegate.app.announcing import announce
+from tidegate.app.announcing import Announcer
 from tidegate.app.tasks import first_error
 from tidegate.controller.foresight import settle
 from tidegate.controller.picture import picture
@@ -199,7 +198,7 @@ class _Running:
             source=source,
             plane=self._plane,
             metrics=self._metrics,
-            published=partial(announce, self._log),
+            published=Announcer(self._log).announce,
             stirred=self._stirred.set,
         )
 

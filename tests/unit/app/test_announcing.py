@@ -6,7 +6,7 @@ import structlog
 from structlog.testing import capture_logs
 
 from support.resources import gateway_key, route_key
-from tidegate.app.announcing import announce, problems_of
+from tidegate.app.announcing import Announcer, problems_of
 from tidegate.model.meta import Condition
 from tidegate.model.routes import ParentReference
 from tidegate.model.status import GatewayStatus, ListenerStatus, RouteParentStatus, RouteStatus
@@ -37,14 +37,13 @@ def test_problems_have_places_and_respect_polarity() -> None:
 def test_what_is_well_is_a_number_and_the_rest_is_told() -> None:
     """A withdrawn status says nothing, a pending one only to developers."""
     with capture_logs() as logs:
-        announce(
-            structlog.get_logger(),
+        Announcer(structlog.get_logger()).announce(
             {
                 gateway_key("gone"): None,
                 route_key("well"): route_status(condition("Accepted", "True")),
                 route_key("waits"): route_status(condition("Accepted", "Unknown", "Pending")),
                 route_key("bad"): route_status(condition("ResolvedRefs", "False", "BackendNotFound")),
-            },
+            }
         )
     assert [(log["log_level"], log["event"]) for log in logs] == [
         ("debug", "not in force"),
@@ -52,3 +51,22 @@ def test_what_is_well_is_a_number_and_the_rest_is_told() -> None:
         ("info", "in force"),
     ]
     assert logs[-1]["objects"] == 1
+
+
+def test_what_lasts_is_told_once() -> None:
+    """Another change of the object tells nothing of it again; once it was over, it is news."""
+    bad, well = condition("ResolvedRefs", "False", "BackendNotFound"), condition("ResolvedRefs", "True")
+    other = condition("Accepted", "False")
+    with capture_logs() as logs:
+        announcer = Announcer(structlog.get_logger())
+        for conditions in ((bad,), (bad,), (other, bad), (well,), (bad,)):
+            announcer.announce({route_key("app"): route_status(*conditions)})
+        announcer.announce({route_key("app"): None})
+        announcer.announce({route_key("app"): route_status(bad)})
+    assert [log.get("condition", "well") for log in logs] == [
+        "ResolvedRefs",
+        "Accepted",
+        "well",
+        "ResolvedRefs",
+        "ResolvedRefs",
+    ]
