@@ -7,13 +7,14 @@ from collections.abc import Iterator
 
 import pytest
 
+from support.clients import Refused, ask
 from support.netns import Host, needs_hosts
 from support.plans import forward, pool, remove, socket_key
-from support.tables import TABLE, Planner, alone
+from support.tables import OWN_4, TABLE, Planner, alone
 from tidegate.dataplanes.nftables import bytecode, marks, ruleset, structure
 from tidegate.dataplanes.nftables.adoption import origin_of
 from tidegate.dataplanes.nftables.image import Image, Steps
-from tidegate.dataplanes.nftables.kernel import Kernel, TableLostError
+from tidegate.dataplanes.nftables.kernel import Counts, Kernel, TableLostError
 from tidegate.dataplanes.nftables.nft import Nft
 from tidegate.dataplanes.nftables.options import NftablesOptions
 from tidegate.dataplanes.nftables.ruleset import NOTHING, Element, Forwarding, Place, Rung
@@ -120,16 +121,19 @@ def test_entries_end_alone(kernel: Kernel) -> None:
     kernel.close_entries()
 
 
-def test_counters(kernel: Kernel) -> None:
-    """A lane begins at zero and can be removed; a look at counters reads nothing else."""
-    wanted = Planner().forwarding(forward(80, "a"))
+async def test_counters(kernel: Kernel) -> None:
+    """What a lane opened and refused is counted by its mark, until it is removed."""
+    wanted = Planner().forwarding(forward(80, "a", address="*"))
     kernel.commit(steps(wanted))
+    assert kernel.count() == Counts(opened=(), refused=(), traffic=())
+    assert isinstance(await ask(80, host=OWN_4), Refused)
     counts = kernel.count()
-    assert [(one.packets, one.bytes) for one in counts.lanes] == [(0, 0)]
-    assert not counts.refused
-    assert not counts.traffic
-    kernel.remove_counters({ruleset.LANES: [one.key for one in counts.lanes], ruleset.TRAFFIC: []})
-    assert not kernel.count().lanes
+    assert [(one.key, one.packets) for one in counts.opened] == [(wanted.entry.data, 1)]
+    assert [(one.key, one.packets) for one in counts.refused] == [(wanted.entry.data, 1)]
+    kernel.remove_elements(
+        {ruleset.OPENED: [wanted.entry.data], ruleset.REFUSED: [wanted.entry.data], ruleset.TRAFFIC: []}
+    )
+    assert kernel.count() == Counts(opened=(), refused=(), traffic=())
 
 
 def test_table_and_generation(kernel: Kernel, host: Host) -> None:
@@ -164,7 +168,7 @@ def test_lost_table(kernel: Kernel, host: Host) -> None:
         kernel.count,
         kernel.close_entries,
         lambda: kernel.commit(steps(wanted)),
-        lambda: kernel.remove_counters({"lanes": [bytes(4)]}),
+        lambda: kernel.remove_elements({"lanes": [bytes(4)]}),
         lambda: kernel.sweep(Steps(ended=(Place("sockets", bytes(8)),))),
     ):
         with pytest.raises(TableLostError, match="somebody removed the table tidegate-tests"):

@@ -203,10 +203,10 @@ async def test_lanes_are_freed(metered: Metered, host: Host, monkeypatch: pytest
             await eventually(metered.retired, lambda count: count == 1, what="the idle lane and the choice are freed")
             (found,) = [each for each in await meter.traffic() if each.backend == "a"]
             assert (found.active, found.opened) == (1, 1)
-            assert len(kernel.count().lanes) == 1
+            assert len(kernel.count().opened) == 1
             writer.transport.abort()
             await eventually(metered.retired, lambda count: count == 0, what="the last lane is freed", within=30)
-            assert kernel.count() == Counts(lanes=(), refused=(), traffic=())
+            assert kernel.count() == Counts(opened=(), refused=(), traffic=())
             running.cancel()
 
 
@@ -226,11 +226,11 @@ def one(mark: int, packets: int, size: int = 0, *, direction: bytes = b"") -> Co
 
 
 def test_counters_by_lane() -> None:
-    """Packets of lanes are connections; bytes are told by their direction, each lane by its mark."""
+    """Packets are connections; bytes are told by their direction, each lane by its mark."""
     forth, back = bytes([0, 0, 0, 0]), bytes([1, 0, 0, 0])
     found = counted(
         Counts(
-            lanes=(one(1, 5), one(2, 0)),
+            opened=(one(1, 5), one(2, 0)),
             refused=(one(1, 2),),
             traffic=(one(1, 9, 70, direction=forth), one(1, 9, 80, direction=back), one(3, 1, 6, direction=back)),
         )

@@ -164,7 +164,7 @@ async def test_kept_and_adopted(directory: Path, host: Host) -> None:
     async with Backend("app") as app:
         change = pool("app", ("127.0.0.1", app.port)) | forward(PORT, "app", address="*")
         async with serving(plane(directory), drain=None) as first:
-            await first.until_applied(change, forward(PORT + 1, "app", address="*"))
+            await first.until_applied(change, forward(PORT + 1, "app", address="*", listener="other"))
             assert await who_serves(PORT, host=OWN_4) == "app"
         assert await who_serves(PORT + 1, host=OWN_4) == "app"
         async with connection(PORT, host=OWN_4) as open_one, serving(plane(directory)) as second:
@@ -174,7 +174,7 @@ async def test_kept_and_adopted(directory: Path, host: Host) -> None:
             await serves(REFUSED, port=PORT + 1)
             assert await open_one.echoes("still there")
             (found,) = [one for one in await second.plane.traffic() if one.listener.listener == "listener"]
-            assert found.opened == 4
+            assert found.opened == 2
     assert not table(host)
 
 

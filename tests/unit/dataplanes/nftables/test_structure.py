@@ -88,7 +88,7 @@ def test_written_anew_keeps_elements(host: Host) -> None:
     )
     nft.run(text(OPTIONS[0], rungs=RUNGS, obsolete=["guard"]))
     now = host.ruleset()
-    assert "0x70300001 counter packets 0 bytes 0" in now
+    assert "elements = { 0x70300001 }" in now
     assert re.search(r"tcp \. 80 : 0x70300001", now)
     assert "chain guard" not in now
 
