@@ -183,6 +183,18 @@ async def test_answers_while_fresh(metered: Metered) -> None:
 
 
 @needs_a_host
+async def test_new_listener_is_told_at_once(metered: Metered) -> None:
+    """What is planned since the last look has its counters, without another look; what is not any more has none."""
+    meter = metered.meter()
+    assert await meter.traffic() == []
+    await metered.write(forward(PORT, "a", address="*"))
+    (found,) = await meter.traffic()
+    assert (found.backend, found.opened) == ("a", 0)
+    await metered.write(remove(PORT, "*"))
+    assert await meter.traffic() == []
+
+
+@needs_a_host
 async def test_lanes_are_freed(metered: Metered, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """A lane that left the plan is kept while the kernel remembers a connection of it, and goes then."""
     monkeypatch.setattr(metering, "PERIOD_SECONDS", 0.01)
