@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from tidegate._version import __version__
-from tidegate.cli import check, controller, demo, get, manifests, proxy, run, status
+from tidegate.cli import check, controller, demo, doctor, get, manifests, proxy, run, status
 from tidegate.cli.failures import guarded
 
 HELP = """Layer 4 Kubernetes Gateway API on an embedded Envoy, from laptop to cluster.
@@ -56,6 +56,7 @@ _COMMANDS: tuple[tuple[Callable[..., None], str, str], ...] = (
     (check.check, "Say what run would do.", check.HELP),
     (status.status, "Show a running instance.", status.HELP),
     (get.get, "Show objects with their status.", get.HELP),
+    (doctor.doctor, "Say what on this host is in the way.", doctor.HELP),
     (demo.demo, "Run an example to play with.", demo.HELP),
     (controller.controller, "Serve the Gateways of a cluster.", controller.HELP),
     (manifests.manifests, "Print what installs it in a cluster.", manifests.HELP),

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from tidegate import __version__
 from tidegate.cli.main import app
 
-COMMANDS = ("run", "check", "status", "get", "demo", "manifests")
+COMMANDS = ("run", "check", "status", "get", "doctor", "demo", "manifests")
 
 
 def test_the_version_is_shown() -> None:

@@ -1,0 +1,63 @@
+"""`tidegate doctor` on hosts with a running instance and with rules of others."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from support.backends import Backend
+from support.kernels import PORT, KernelRuns, forwarding
+from support.manifests import write
+from support.netns import BACKEND_4, World, needs_hosts
+
+pytestmark = needs_hosts()
+
+OTHERS = """
+table ip nat {
+  chain DOCKER { tcp dport %(port)d counter dnat to 10.77.2.2:90
+  }
+  chain PREROUTING { type nat hook prerouting priority %(priority)d; fib daddr type local jump DOCKER
+  }
+}
+table inet firewall {
+  chain forward { type filter hook forward priority 0; policy drop; ct state established accept
+  }
+}
+"""
+
+
+async def rows(kernel: KernelRuns, *arguments: str) -> tuple[int, list[dict[str, Any]]]:
+    """The exit status of doctor, and its rows that are not ok."""
+    done = await kernel.run("doctor", *arguments, "-o", "json")
+    return done.status, [row for row in json.loads(done.output) if row["level"] != "ok"]
+
+
+async def test_a_running_instance_on_a_good_host_is_well(kernel: KernelRuns, hosts: World) -> None:
+    """Doctor finds the instance and its data plane, does not take its table for somebody else's, and ends with 0."""
+    async with Backend("app", host=BACKEND_4, at=hosts.backends) as app:
+        instance = await kernel.forward(app)
+        found = await rows(kernel, "--state-dir", str(instance.state_dir))
+        assert found == (0, [])
+
+
+async def test_rules_of_others_are_named(kernel: KernelRuns, hosts: World) -> None:
+    """A translation before ours, and a firewall that lets nothing new through, are problems with their place."""
+    write(kernel.file, *forwarding("app"))
+    hosts.gateway.nft(OTHERS % {"port": PORT, "priority": -110})
+    before = hosts.gateway.ruleset()
+    code, found = await rows(kernel, str(kernel.file), "--dataplane", "nftables")
+    assert code == 1
+    assert [(row["level"], row["about"]) for row in found] == [("problem", "translation"), ("problem", "firewall")]
+    assert f"ip nat DOCKER (hook prerouting, priority -110): dnat for default/edge/tcp ({PORT})" in found[0]["found"]
+    assert "inet firewall forward" in found[1]["found"]
+    assert hosts.gateway.ruleset() == before
+
+
+async def test_what_the_host_lacks_is_named(kernel: KernelRuns, hosts: World) -> None:
+    """Without forwarding, and with strict reverse paths, doctor warns and ends with 0."""
+    write(kernel.file, *forwarding("app"))
+    hosts.forward(on=False)
+    hosts.gateway.sysctl("net.ipv4.conf.all.rp_filter=1")
+    code, found = await rows(kernel, str(kernel.file), "--dataplane", "nftables")
+    assert code == 0
+    assert [row["about"] for row in found] == ["forwarding", "forwarding", "rp_filter"]
