@@ -66,7 +66,9 @@ bench-cluster:
 	$(BIN)/python bench/report.py
 
 bench-dataplanes:
+	@$(READY) dev
 	@$(READY) bench
+	PYTHONPATH=tests $(BIN)/python bench/controlplane.py $(ARGS)
 	cd bench && '$(abspath $(BIN))/python' -m dataplanes $(ARGS)
 
 clean:

@@ -60,7 +60,7 @@ def backends() -> Iterator[tuple[Backend, Backend]]:
 class Instance:
     """A running ``tidegate run``. Times are of ``time.perf_counter``."""
 
-    def __init__(self, file: Path, directory: Path) -> None:
+    def __init__(self, file: Path, directory: Path, *arguments: str) -> None:
         self.log = directory / "log"
         self._directory = directory
         self.begun = time.perf_counter()
@@ -68,7 +68,7 @@ class Instance:
             self.process = subprocess.Popen(
                 [
                     sys.executable, "-m", "tidegate", "run", str(file), "--state-dir", str(directory / "state"),
-                    "--drain-time", "0s", "--log-format", "json",
+                    "--drain-time", "0s", "--log-format", "json", *arguments,
                 ],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output,
             )  # fmt: skip

@@ -1,14 +1,16 @@
-"""Writes ``docs/data-planes.md`` and its plot from what was measured."""
+"""Writes ``docs/data-planes.md``, its plot, and the table in the README from what was measured."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import figures
 
 TARGET = Path(__file__).parents[2] / "docs" / "data-planes.md"
+README = Path(__file__).parents[2] / "README.md"
+BEGIN, END = "<!-- written by make bench-dataplanes -->\n", "<!-- end -->\n"
 DIRECT = "direct"
 PLOT = "data-planes.svg"
 
@@ -65,9 +67,28 @@ def write(result: Mapping[str, Any], target: Path) -> None:
         _costs(medians, result["effort"]["idle"]),
         "## Connections while the configuration changes\n",
         _survival(result),
+        *_control_plane(figures.load("controlplane")),
     ]
     target.write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")
     print(f"written: {target}")
+    if target == TARGET:
+        _update_readme(medians)
+
+
+def _update_readme(medians: Mapping[str, Mapping[str, float]]) -> None:
+    """Exchange the table between the two marks."""
+    rows = [
+        (plane, *(f"{columns[column] / medians[DIRECT][column]:.2f}" for column, _ in _RATES))
+        for plane, columns in medians.items()
+        if plane != DIRECT
+    ]
+    before, _, rest = README.read_text(encoding="utf-8").partition(BEGIN)
+    _, mark, after = rest.partition(END)
+    if not mark:
+        raise SystemExit(f"{README} has no place for the table, between {BEGIN.strip()} and {END.strip()}")
+    shown = table(("share of direct routing", *(name for _, name in _RATES)), rows)
+    README.write_text(f"{before}{BEGIN}{shown}{END}{after}", encoding="utf-8")
+    print(f"written: {README}")
 
 
 def plot(medians: Mapping[str, Mapping[str, float]], target: Path) -> None:
@@ -143,6 +164,41 @@ def _survival(result: Mapping[str, Any]) -> str:
         f"{result['effort']['changes']} changes of all weights, ten a second, the way each program's manual asks for,\n"
         f"and long-lived connections that speak twenty times a second.\n\n{text}"
     )
+
+
+def _control_plane(result: Mapping[str, Any] | None) -> Iterator[str]:
+    """What a change costs both planes; nothing when that was never measured."""
+    if result is None:
+        return
+    yield "## What a change costs\n"
+    yield (
+        "`bench/controlplane.py`, each figure from a process of its own. The plane alone: from handing it everything,\n"
+        "or one changed weight, until that is confirmed; *CPU* is that of tidegate's process.\n"
+    )
+    yield table(
+        ("plane", "listeners", "load", "CPU of it", "one change p50", "p99", "CPU of it"),
+        [
+            (
+                row["plane"], f"{row['listeners']:,}", f"{row['load']:.2f} s", f"{row['load cpu']:.2f} s",
+                *(f"{row[name] * _MS:.1f} ms" for name in ("p50", "p99", "cpu")),
+            )
+            for row in result["planes"]
+        ],
+    )  # fmt: skip
+    yield (
+        "`tidegate run`: from an edited file, of two, until a new connection reaches the other backend; from the\n"
+        "start of the process until it is ready; memory of the controller.\n"
+    )
+    yield table(
+        ("plane", "listeners", "edit to traffic p50", "p99", "ready", "memory"),
+        [
+            (
+                row["plane"], f"{row['listeners']:,}", *(f"{row[name] * _MS:.1f} ms" for name in ("p50", "p99")),
+                f"{row['ready']:.1f} s", f"{row['memory']:.0f} MiB",
+            )
+            for row in result["instances"]
+        ],
+    )  # fmt: skip
 
 
 def table(header: Sequence[object], rows: Sequence[Sequence[object]]) -> str:
