@@ -95,10 +95,10 @@ class Authority:
                 await self._until(self._trust.next_due(_now()))
 
     async def known(self) -> None:
-        """Return once there is an authority."""
+        """Return once there is an authority that can issue: the last one may have ended while nobody was there."""
         async with contextlib.aclosing(self.trusted()) as changes:
             async for one in changes:
-                if one.issuers:
+                if one.issuer(_now()) is not None:
                     return
 
     async def trusted(self) -> AsyncGenerator[Trust, None]:

@@ -18,7 +18,8 @@ from tidegate.errors import KubeError
 from tidegate.fleet.authority import Authority
 from tidegate.fleet.credentials import Credentials
 from tidegate.fleet.kinds import SECRET
-from tidegate.fleet.pki import KeyPair, facts
+from tidegate.fleet.pki import KeyPair, facts, new_authority
+from tidegate.fleet.secretdata import encoded
 from tidegate.fleet.trust import LIFETIMES, Lifetimes
 from tidegate.kube.client import KubeClient
 from tidegate.kube.config import connected
@@ -172,6 +173,29 @@ async def test_follower_alone_knows_nothing(client: KubeClient, cluster: Cluster
         async with running(leader.lead()):
             await known(follower, leader)
             assert proxy(follower).authorities == await trusted_of(leader)
+
+
+async def test_authority_that_ended_while_nobody_was_there(client: KubeClient, cluster: Cluster) -> None:
+    """It can issue nothing, so it is not known until the leader has made its successor."""
+    then = dt.datetime.now(dt.UTC) - 2 * LIFETIMES.authority
+    old = new_authority(now=then, lifetime=LIFETIMES.authority)
+    await cluster.api.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": AUTHORITY_SECRET},
+            "data": encoded({"old.crt": old.certificate, "old.key": old.key.pem}),
+        }
+    )
+    follower, leader = authority(client, cluster), authority(client, cluster)
+    async with running(follower.follow()):
+        await eventually(lambda: trusted_of(follower), what="the follower has read the Secret")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await follower.known()
+        async with running(leader.lead()):
+            await known(follower, leader)
+            assert follower.credentials().authorities == await trusted_of(leader)
 
 
 async def test_missing_right_is_waited_out(cluster: Cluster) -> None:
