@@ -6,9 +6,10 @@ import json
 from typing import Any
 
 from support.backends import Backend
-from support.kernels import PORT, KernelRuns, forwarding
+from support.clients import who_serves
+from support.kernels import PORT, TABLE, KernelRuns, forwarding
 from support.manifests import write
-from support.netns import BACKEND_4, World, needs_hosts
+from support.netns import BACKEND_4, FRONT_4, World, needs_hosts
 
 pytestmark = needs_hosts()
 
@@ -51,6 +52,28 @@ async def test_rules_of_others_are_named(kernel: KernelRuns, hosts: World) -> No
     assert f"ip nat DOCKER (hook prerouting, priority -110): dnat for default/edge/tcp ({PORT})" in found[0]["found"]
     assert "inet firewall forward" in found[1]["found"]
     assert hosts.gateway.ruleset() == before
+
+
+async def test_the_advice_about_a_firewall_helps(kernel: KernelRuns, hosts: World) -> None:
+    """The rule that doctor advises lets connections through, after which there is nothing more to say."""
+    async with Backend("app", host=BACKEND_4, at=hosts.backends) as app:
+        instance = await kernel.forward(app)
+        hosts.gateway.nft(OTHERS % {"port": 5000, "priority": -110})
+        code, [found] = await rows(kernel, "--state-dir", str(instance.state_dir))
+        assert (code, found["level"], found["about"]) == (1, "problem", "firewall")
+        hosts.gateway.nft(found["advice"].partition("nft ")[2])
+        assert await rows(kernel, "--state-dir", str(instance.state_dir)) == (0, [])
+        assert await who_serves(PORT, host=FRONT_4) == "app"
+
+
+async def test_a_table_that_was_left_is_named_for_envoy(kernel: KernelRuns, hosts: World) -> None:
+    """After --on-exit keep the table takes connections before an Envoy gets them."""
+    async with Backend("app", host=BACKEND_4, at=hosts.backends) as app:
+        instance = await kernel.forward(app, arguments=("--on-exit", "keep"))
+        instance.process.terminate()
+        await instance.ended()
+        _, found = await rows(kernel, str(kernel.file), "--dataplane", "envoy")
+        assert TABLE in next(row for row in found if row["about"] == "kernel table")["found"]
 
 
 async def test_what_the_host_lacks_is_named(kernel: KernelRuns, hosts: World) -> None:

@@ -24,7 +24,7 @@ def judge(plane: Plane, kernel: KernelFacts, envoy: EnvoyFacts, listeners: Seque
     """All there is to say about one data plane on this host."""
     if plane is Plane.ENVOY:
         own = (program(envoy), open_files(envoy, len(listeners)), low_ports(envoy, listeners))
-        return (*own, *holders(plane, listeners), *rules_of_others(plane, kernel, listeners))
+        return (*own, *tables(kernel), *holders(plane, listeners), *rules_of_others(plane, kernel, listeners))
     if not kernel.linux:
         return (
             _problem(plane, "system", "not Linux", "the kernel plane is Linux's nftables", "use --dataplane envoy"),
@@ -79,6 +79,15 @@ def low_ports(envoy: EnvoyFacts, listeners: Iterable[Listener]) -> Finding:
         advice = f"sysctl -w net.ipv4.ip_unprivileged_port_start={low[0]}, or choose other ports"
         return _problem(Plane.ENVOY, about, found, "Envoy cannot open them", advice)
     return _ok(Plane.ENVOY, about, f"ports from {lowest} may be opened")
+
+
+def tables(kernel: KernelFacts) -> Iterator[Finding]:
+    """Tables of the kernel plane, which come before Envoy, also those that an instance left behind."""
+    for table in kernel.tables:
+        found = f"the kernel plane's table {table} is there"
+        why = "connections to ports of its listeners go where it says, and not to Envoy"
+        advice = f"unless an instance with --dataplane nftables runs by it: nft delete table inet {table}"
+        yield _warning(Plane.ENVOY, "kernel table", found, why, advice)
 
 
 def capability(kernel: KernelFacts) -> Finding:

@@ -124,6 +124,7 @@ def _rules(nft: Nft) -> dict[str, Any]:
     return {
         "gates": gates,
         "grips": grips,
+        "tables": tuple(sorted(ours)),
         "guarded": any(chain["table"] in ours and chain["name"] == "guard" for chain in chains),
     }
 

@@ -107,6 +107,14 @@ def test_each_obstacle_of_envoy(changes: dict[str, Any], expected: tuple[str, st
     assert found.advice
 
 
+def test_a_table_of_the_kernel_plane_comes_before_envoy() -> None:
+    """One that was left behind takes connections away, which is said for Envoy alone."""
+    facts = kernel(tables=("tidegate-default",))
+    [found] = judged(Plane.ENVOY, facts)
+    assert found.advice.endswith("nft delete table inet tidegate-default")
+    assert judged(Plane.NFTABLES, facts) == []
+
+
 def test_privileged_users_may_open_low_ports() -> None:
     """Root is not told about ports below 1024."""
     envoy = msgspec.structs.replace(ENVOY, privileged=True)
