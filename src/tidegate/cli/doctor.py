@@ -28,9 +28,9 @@ seen. Ends with 0 when nothing is a problem, else with 1.
 Examples:
 
 \b
-  sudo tidegate doctor gateway.yaml --dataplane nftables
-  tidegate doctor --dataplane envoy
-  sudo tidegate doctor --name edge -o json
+  sudo "$(command -v tidegate)" doctor gateway.yaml --dataplane nftables
+  tidegate doctor gateway.yaml --dataplane envoy
+  sudo "$(command -v tidegate)" doctor --name edge -o json
 """
 
 _PROBLEM = 1
