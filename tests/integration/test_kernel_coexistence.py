@@ -17,6 +17,7 @@ from support.waiting import eventually
 
 pytestmark = needs_hosts()
 
+OLD = "2024-01-01T00:00:00Z"
 STRANGERS = """
 table ip nat {
   chain DOCKER { tcp dport 5000 counter dnat to 10.77.2.2:%(port)d
@@ -148,9 +149,17 @@ async def test_refused_transaction_hurts_only_its_listener(kernel: KernelRuns, h
     """When the kernel refuses one of several changes, the others are made, and the message is at the right listener."""
     async with Backend("app", host=BACKEND_4, at=hosts.backends) as app:
         instance = await kernel.forward(app)
-        hosts.gateway.nft(f"add element inet {TABLE} sockets {{ tcp . 9001 : 0x12345678 }}")
+        chain = f"inet {TABLE} choice/tcp/any/9001"
+        hosts.gateway.nft(f"add chain {chain} {{ type filter hook input priority 0; }}")
         listeners = [listener("tcp", PORT), *(listener(f"l{port}", port) for port in (9000, 9001, 9002))]
-        write(kernel.file, gateway("edge", listeners), tcproute("app", [parent("edge")], [backend("app")]))
+        write(
+            kernel.file,
+            gateway("edge", listeners),
+            tcproute("app", [parent("edge")], [backend("app")]),
+            tcproute(
+                "split", [parent("edge", sectionName="l9001")], [backend("app"), backend("app", weight=2)], created=OLD
+            ),
+        )
         await instance.wait_listener("l9002", "Live")
         view = await instance.wait_listener("l9001", "Failed")
         assert "the kernel refuses its rules" in view.message
@@ -160,9 +169,24 @@ async def test_refused_transaction_hurts_only_its_listener(kernel: KernelRuns, h
         assert condition(rows["l9001"], "Programmed") == ("False", "Invalid")
         for port in (PORT, 9000, 9002):
             assert await who_serves(port, host=FRONT_4) == "app"
-        hosts.gateway.nft(f"delete element inet {TABLE} sockets {{ tcp . 9001 }}")
+        hosts.gateway.nft(f"flush chain {chain}\ndelete chain {chain}")
         await eventually(lambda: who_serves(9001, host=FRONT_4), lambda who: who == "app", what="it was tried again")
         await instance.wait_listener("l9001", "Live")
+
+
+async def test_element_that_somebody_added_is_replaced(kernel: KernelRuns, hosts: World) -> None:
+    """What stands in the way in our own table is noticed when the kernel refuses, and overwritten."""
+    async with Backend("app", host=BACKEND_4, at=hosts.backends) as app:
+        instance = await kernel.forward(app)
+        hosts.gateway.nft(f"add element inet {TABLE} sockets {{ tcp . 9001 : 0x12345678 }}")
+        write(
+            kernel.file,
+            gateway("edge", [listener("tcp", PORT), listener("more", 9001)]),
+            tcproute("app", [parent("edge")], [backend("app")]),
+        )
+        await instance.wait_text("rules refused")
+        await instance.wait_listener("more", "Live")
+        assert await who_serves(9001, host=FRONT_4) == "app"
 
 
 async def test_listener_that_the_plane_cannot_serve(kernel: KernelRuns, hosts: World) -> None:

@@ -126,14 +126,22 @@ class TrafficLedger:
         """Those that have baselines."""
         return tuple(self._watched)
 
-    def observe(self, generation: str, counted: Mapping[str, RawCounters], owners: Mapping[str, Series]) -> None:
-        """Take one complete look at one generation.
+    def observe(
+        self,
+        generation: str,
+        counted: Mapping[str, RawCounters],
+        owners: Mapping[str, Series],
+        *,
+        complete: bool = True,
+    ) -> None:
+        """Take one look at one generation.
 
         ``owners`` says whose each prefix is now. A prefix that is not in there any more still counts for
-        its last owner, as connections that outlive their route do; one that never was is ignored.
+        its last owner, as connections that outlive their route do; one that never was is ignored. A look that is not
+        ``complete`` may lack some: they are not gone before ``vanish`` says so.
         """
         before = self._watched.get(generation, {})
-        after: dict[str, _Watched] = {}
+        after: dict[str, _Watched] = {} if complete else dict(before)
         for prefix, raw in counted.items():
             known = before.get(prefix)
             series = owners.get(prefix) or (known.series if known is not None else None)
@@ -146,6 +154,12 @@ class TrafficLedger:
             after[prefix] = _Watched(series, raw)
         self._watched[generation] = after
         self._bound(owners.values())
+
+    def vanish(self, generation: str, prefixes: Iterable[str]) -> None:
+        """These are gone, and begin anew if they come again."""
+        watched = self._watched.get(generation, {})
+        for prefix in prefixes:
+            watched.pop(prefix, None)
 
     def retire(self, generation: str) -> None:
         """It has ended. Its totals stay; it has no active connections any more."""

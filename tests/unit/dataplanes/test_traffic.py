@@ -59,6 +59,18 @@ def test_former_backends_are_told_without_a_name() -> None:
     assert [one.opened for one in ledger.traffic([BAR], {})] == [0]
 
 
+def test_look_that_lacks_some_loses_nothing() -> None:
+    """What is missing in an incomplete look counts on from where it was; what vanished begins anew."""
+    ledger = TrafficLedger()
+    ledger.observe("1", {"foo": raw(3), "bar": raw(2)}, OWNERS, complete=False)
+    ledger.observe("1", {"bar": raw(2)}, OWNERS, complete=False)
+    ledger.observe("1", {"foo": raw(4), "bar": raw(2)}, OWNERS, complete=False)
+    assert only(ledger).opened == 4
+    ledger.vanish("1", ["foo", "unknown"])
+    ledger.observe("1", {"foo": raw(5)}, OWNERS, complete=False)
+    assert only(ledger).opened == 9
+
+
 def test_active_connections_that_are_known_count() -> None:
     """A data plane that knows what is open says so; also of a series that is not planned any more."""
     ledger = TrafficLedger()

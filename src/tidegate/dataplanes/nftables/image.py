@@ -99,6 +99,11 @@ class Image:
             self._choices.pop(chain, None)
             self._unclaimed_chains.discard(chain)
 
+    def correct(self, elements: Iterable[Element], choices: Mapping[str, Sequence[bytes]]) -> None:
+        """The kernel was read again, and has these."""
+        self._elements = {element.place: element for element in elements}
+        self._choices = {chain: tuple(digests) for chain, digests in choices.items()}
+
     def forget(self, places: Iterable[Place]) -> None:
         """These were removed otherwise."""
         self._remove(places)

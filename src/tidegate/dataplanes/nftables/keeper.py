@@ -85,6 +85,7 @@ class Keeper:
                 for key, one in wanted.items()
             }
             faults = await to_the_end(self._counting, self._kernel.commit, work)
+            actual = await to_the_end(self._kernel.read) if faults else None
         for key, one in wanted.items():
             self._image.claim(one.forwarding)
             if key in faults:
@@ -95,6 +96,9 @@ class Keeper:
                 self._present.pop(key, None)
             else:
                 self._present[key] = one.forwarding
+        if actual is not None:
+            # Perhaps the kernel refused because something is there that the image does not show.
+            self._image.correct(actual.elements, adoption(actual, ()).choices)
         return faults
 
     async def sweep(self) -> None:

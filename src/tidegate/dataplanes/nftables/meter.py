@@ -165,7 +165,9 @@ class Meter:
         began = time.thread_time()
         connections = conntrack.connections(self._netlink, self._marks.prefix)
         counts = self._kernel.count()
-        self._ledger.observe(generation, counted(counts), {str(mark): one for mark, one in series.owners().items()})
+        # A set that grows while it is read may lack some of its elements.
+        owners = {str(mark): one for mark, one in series.owners().items()}
+        self._ledger.observe(generation, counted(counts), owners, complete=False)
         traffic = self._add_up(series, connections)
         return Look(retired, counts, connections, traffic, time.thread_time() - began)
 
@@ -196,6 +198,7 @@ class Meter:
         except DataPlaneError as error:
             _log.debug("lanes not freed", reason=str(error))
             return
+        self._ledger.vanish(self._keeper.origin.generation, map(str, idle))
         for mark in idle:
             marks.free(mark)
 
