@@ -1,8 +1,8 @@
 """The messages of nf_tables that change often, written and read without the help of ``nft``. Pure.
 
 In: elements and choices. Out: requests, whose cost does not depend on what else the table holds; and from the kernel's
-answers, elements, rules and counters. ``nft`` reads the whole table before it changes anything, which takes 60 ms when
-there are 10,000 listeners (docs/decisions/0004); so it writes only what is written once, the structure.
+answers, elements, rules and counters. Starting ``nft`` alone takes longer than a change may (docs/decisions/0004); so
+it writes only what is written once, the structure.
 
 Layouts and numbers: ``linux/netfilter/nf_tables.h``; Python names none of them. What ``nft`` keeps in user data
 (types and comments) is laid out as in libnftnl.
