@@ -151,7 +151,7 @@ class LeaseSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How replicas agree on who writes. Times in seconds.
 
     A leader that cannot renew for ``renew_deadline`` stops writing; another replica takes over once the lease was
-    not renewed for ``duration``. ``retry`` is how often either tries.
+    not renewed for ``duration``, which the API keeps in whole seconds. ``retry`` is how often either tries.
     """
 
     name: str = "tidegate-controller"
@@ -161,6 +161,8 @@ class LeaseSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Raise SettingsError for times with which two replicas could write at once."""
+        if self.duration != int(self.duration):
+            raise SettingsError(f"lease times: the duration {self.duration:g} s has to be a whole number of seconds")
         if not 0 < self.retry < self.renew_deadline < self.duration:
             raise SettingsError(
                 f"lease times: retry {self.retry:g} s, renew deadline {self.renew_deadline:g} s and duration "

@@ -99,9 +99,9 @@ def test_other_places_are_refused(text: str) -> None:
         check_host_port(text, "--xds")
 
 
-@pytest.mark.parametrize("times", [(15, 10, 0), (15, 2, 2), (10, 10, 2)])
+@pytest.mark.parametrize("times", [(15, 10, 0), (15, 2, 2), (10, 10, 2), (1.9, 1.2, 0.2)])
 def test_lease_times_never_let_two_replicas_write(times: tuple[float, float, float]) -> None:
-    """A leader gives up before another may take over."""
+    """A leader gives up before another may take over, who reads the duration in whole seconds."""
     duration, renew_deadline, retry = times
     with pytest.raises(SettingsError, match="lease times"):
         LeaseSettings(duration=duration, renew_deadline=renew_deadline, retry=retry)
