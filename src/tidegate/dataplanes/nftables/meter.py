@@ -198,7 +198,9 @@ class Meter:
         except DataPlaneError as error:
             _log.debug("lanes not freed", reason=str(error))
             return
-        self._ledger.vanish(self._keeper.origin.generation, map(str, idle))
+        # Not while a look adds up in its thread.
+        async with self._looking:
+            self._ledger.vanish(self._keeper.origin.generation, map(str, idle))
         for mark in idle:
             marks.free(mark)
 

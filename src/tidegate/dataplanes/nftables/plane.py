@@ -242,7 +242,8 @@ class NftablesDataPlane:
             self._reports.put(AddressReport(scope=scope, addresses=self._addresses))
 
     def _ports_checked(self, checked: Collection[SocketKey], holders: Mapping[SocketKey, str]) -> None:
-        present = [key for key in checked if key in self._parts.catalog.sockets()]
+        planned = self._parts.catalog.sockets()
+        present = [key for key in checked if key in planned]
         troubles = {key: self._trouble(key, who) for key, who in holders.items()}
         touched = self._settlement.hold(present, troubles)
         self._parts.writer.released([*touched, *self._parts.writer.waiting_of(present)])
