@@ -8,7 +8,9 @@ to its ``roster``.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+import contextlib
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import grpc
 
@@ -92,14 +94,26 @@ class Follower:
         credentials = grpc.ssl_channel_credentials(now.authorities, now.key, now.certificate)
         options = (*keepalive.GRPC_OPTIONS, ("grpc.ssl_target_name_override", self._server_name))
         service, method = REPORT
-        async with grpc.aio.secure_channel(leader, credentials, options=options) as channel:
-            report = channel.stream_unary(f"/{service}/{method}", bytes, bytes)
+        failure: grpc.aio.AioRpcError | None = None
+        async with (
+            grpc.aio.secure_channel(leader, credentials, options=options) as channel,
+            asyncio.TaskGroup() as tasks,
+        ):
+            open_stream: Any = channel.stream_unary(f"/{service}/{method}", bytes, bytes)
+            report = open_stream()
+            telling = tasks.create_task(_tell(report, outbox), name="tell the leader")
             try:
-                await report(_messages(outbox))
+                await report
             except grpc.aio.AioRpcError as error:
-                raise DataPlaneError(f"{error.code().name.lower()}: {error.details()}") from error
+                failure = error
+            # gRPC would let it wait for ever for something to tell.
+            telling.cancel()
+        if failure is not None:
+            raise DataPlaneError(f"{failure.code().name.lower()}: {failure.details()}") from failure
 
 
-async def _messages(outbox: Outbox) -> AsyncIterator[bytes]:
-    async for batch in outbox.batches():
-        yield encode(batch)
+async def _tell(report: Any, outbox: Outbox) -> None:
+    """Write until that fails: why it does is said to whoever waits for the end of the report."""
+    with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+        async for batch in outbox.batches():
+            await report.write(encode(batch))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
 import structlog
 
 from support.certificates import SERVER_NAME, Issuer
@@ -134,6 +137,24 @@ async def test_a_leader_that_comes_back_is_found_again() -> None:
             await eventually(noticed, what="the follower noticed")
             async with leading(issuer, port) as leader:
                 await leader.until([ONE])
+
+
+async def test_a_leader_that_goes_leaves_nothing_behind(caplog: pytest.LogCaptureFixture) -> None:
+    """No task waits on for something to tell it, which asyncio would complain of."""
+    issuer = Issuer()
+    one = follower(issuer, ONE)
+    async with running(one.run()):
+        before = asyncio.all_tasks()
+        async with leading(issuer) as leader:
+            one.follow(leader.address)
+            await leader.until([ONE])
+
+        async def left() -> set[str]:
+            return {task.get_name() for task in asyncio.all_tasks() - before} - {"report to the leader"}
+
+        await eventually(left, lambda names: not names, what="no task is left")
+    gc.collect()
+    assert not caplog.records
 
 
 async def test_a_leader_of_somebody_else_is_not_told() -> None:
