@@ -18,7 +18,7 @@ from dataplanes import backend, hosts, measure, page
 from dataplanes.planes import PLANES, Plane
 
 _PROGRAMS = ("ip", "nft", "haproxy", "nginx", "wrk", "iperf3", "prlimit", "ss")
-FULL = measure.Effort(seconds=4.0, connects=1_000, idle=measure.IDLE, changes=100, rounds=5)
+FULL = measure.Effort(seconds=2.0, connects=500, idle=measure.IDLE, changes=100, rounds=5)
 QUICK = measure.Effort(seconds=1.0, connects=200, idle=1_000, changes=10, rounds=1)
 
 

@@ -14,6 +14,7 @@ BEGIN, END = "<!-- written by make bench-dataplanes -->\n", "<!-- end -->\n"
 DIRECT = "direct"
 PLOT = "data-planes.svg"
 
+QUIET_LOAD = 0.7
 _MIB, _MS = 2**20, 1e3
 _RATES = (
     ("new connections/s", "new connections"),
@@ -118,7 +119,9 @@ def _where(result: Mapping[str, Any]) -> str:
     machine = figures.machine()
     versions = [(plane, version) for plane, version in result["versions"].items() if plane != DIRECT]
     text = "## Where\n\n" + table(("what", "here"), [*machine.items(), *versions])
-    return f"{text}\nLoad of the machine by other work when it began: {result['load']:.1f}.\n"
+    load = f"{text}\nLoad of the machine by other work when it began: {result['load']:.1f}.\n"
+    warning = "\n**That is too much for figures to rely on: run it again on a quiet machine.**\n"
+    return load + (warning if result["load"] > QUIET_LOAD else "")
 
 
 def _rates(medians: Mapping[str, Mapping[str, float]]) -> str:
