@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import math
 import socket
 import tempfile
 import time
@@ -171,7 +172,7 @@ def _crowded(count: int) -> tuple[list[Manifest], list[Manifest]]:
 
 def _spread(count: int, *, serving: bool = False) -> tuple[list[Manifest], list[Manifest]]:
     """A listener for each route; the first Gateway is the one that has a proxy. 16 full Gateways for about 1,000."""
-    each = LISTENERS_PER_GATEWAY if serving else max(1, round(count / GATEWAYS))
+    each = LISTENERS_PER_GATEWAY if serving else math.ceil(count / GATEWAYS)
     gateways, routes = [], []
     for first in range(0, count, each):
         name = "edge" if first == 0 else f"edge-{first}"
