@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 from support.backends import Backend
-from support.clients import Served, ask, ask_many, connection, who_serves
+from support.clients import Served, ask, ask_many, connection, until_served
 from support.controllers import World
 from support.manifests import backend, gateway, grant, listener, parent, tcproute
 from support.waiting import eventually
 
 PORT = 9300
-
-
-async def eventually_served(host: str, port: int, expected: str, *, within: float = 15.0) -> None:
-    """Returns once a new connection is served by this backend, or ended in this manner."""
-
-    async def served() -> str:
-        return await who_serves(port, host=host)
-
-    await eventually(served, lambda name: name == expected, what=f"{expected} on {port}", within=within)
 
 
 async def test_weights_are_exact_and_a_missing_service_keeps_its_share(world: World) -> None:
@@ -62,15 +53,15 @@ async def test_a_grant_opens_and_its_end_closes_a_foreign_backend(world: World) 
         )
         await world.wait_route("app", "ResolvedRefs", "False", "RefNotPermitted")
         host = await world.reach("edge", PORT)
-        await eventually_served(host, PORT, "closed without a byte")
+        await until_served(host, PORT, "closed without a byte")
         await world.apply(grant("let-in", namespace=other, from_namespace=world.namespace))
         await world.wait_route("app", "ResolvedRefs", "True", "ResolvedRefs")
-        await eventually_served(host, PORT, "foreign")
+        await until_served(host, PORT, "foreign")
         async with connection(PORT, host=host) as held:
             assert await held.line() == "foreign"
             await world.api.delete("ReferenceGrant", "let-in", namespace=other)
             await world.wait_route("app", "ResolvedRefs", "False", "RefNotPermitted")
-            await eventually_served(host, PORT, "closed without a byte")
+            await until_served(host, PORT, "closed without a byte")
             assert await held.echoes("as before")
 
 
@@ -92,7 +83,7 @@ async def test_the_older_of_two_routes_serves_and_the_other_takes_over(world: Wo
         async with connection(PORT, host=host) as held:
             assert await held.line() == "old"
             await world.api.delete("TCPRoute", "a-first")
-            await eventually_served(host, PORT, "new")
+            await until_served(host, PORT, "new")
             await world.wait_listeners("edge", {"tcp": ("True", 1)})
             assert await held.echoes("not closed")
 
@@ -115,7 +106,7 @@ async def test_listeners_come_and_go_without_new_pods(world: World) -> None:
             assert isinstance(await ask(PORT + 1, host=host), Served)
             await world.apply(gateway("edge", [second]))
             await world.wait_listeners("edge", {"second": ("True", 1)})
-            await eventually_served(host, PORT, "connection refused")
+            await until_served(host, PORT, "connection refused")
             assert await held.echoes("on a port that is closed")
         assert [pod.name for pod in world.kubelet.pods] == pods
         spec = (await world.api.get("Service", "edge-tidegate"))["spec"]
@@ -133,5 +124,5 @@ async def test_a_backend_moves_under_live_connections(world: World) -> None:
         async with connection(PORT, host=host) as held:
             assert await held.line() == "here"
             await world.backend("app", [(there.host, there.port)])
-            await eventually_served(host, PORT, "there")
+            await until_served(host, PORT, "there")
             assert await held.echoes("still here")

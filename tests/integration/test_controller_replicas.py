@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 
+import pytest
+
 from support.backends import Backend
 from support.clients import connection, who_serves
 from support.controllers import LEASE_SECONDS, World
@@ -78,7 +80,38 @@ async def test_a_leader_that_ends_in_order_hands_over_at_once(world: World) -> N
     await second.wait_leads(within=LEASE_SECONDS)
 
 
-async def test_traffic_goes_on_and_statuses_converge_after_the_api_server_was_away(world: World) -> None:
+async def test_a_leader_that_stood_still_follows_and_writes_nothing(world: World) -> None:
+    """Another one has taken over meanwhile; what the former leader knew and was about to do is of no account."""
+    first = await world.controller()
+    await first.wait_leads()
+    second = await world.controller()
+    world.front.targets[:] = [second.xds]
+    async with Backend("app", host=world.kubelet.node) as app:
+        host = await edge(world, app)
+        async with connection(PORT, host=host) as held:
+            assert await held.line() == "app"
+            first.send(signal.SIGSTOP)
+            await second.wait_leads(within=4 * LEASE_SECONDS)
+            await world.apply(gateway("edge", [listener("tcp", PORT), listener("more", PORT + 1)]))
+            await world.wait_listeners("edge", {"tcp": ("True", 1), "more": ("True", 1)})
+            assert len((await world.api.get("Service", "edge-tidegate"))["spec"]["ports"]) == 2
+            kinds = ("Service", "Deployment", "Secret", "ConfigMap", "ServiceAccount")
+
+            async def versions() -> list[str]:
+                found = [await world.api.get("Gateway", "edge")]
+                found += [await world.api.get(kind, "edge-tidegate") for kind in kinds]
+                return [one["metadata"]["resourceVersion"] for one in found]
+
+            before = await versions()
+            first.send(signal.SIGCONT)
+            await first.wait_text(f'"leader": "{second.name}"', within=4 * LEASE_SECONDS)
+            await steadily(versions, lambda now: now == before, what="nothing is written", during=2.0, every=0.1)
+            assert await held.echoes("did not notice")
+        assert not await first.leads()
+
+
+@pytest.mark.parametrize("how", ["ended", "stood still"])
+async def test_traffic_goes_on_and_statuses_converge_after_the_api_server_was_away(world: World, how: str) -> None:
     """Nothing is closed meanwhile; afterwards what changed arrives, with a write or two, not with a storm."""
     controller = await world.controller()
     async with Backend("app", host=world.kubelet.node) as app, Backend("next", host=world.kubelet.node) as following:
@@ -87,12 +120,18 @@ async def test_traffic_goes_on_and_statuses_converge_after_the_api_server_was_aw
         async with connection(PORT, host=host) as held:
             assert await held.line() == "app"
             server = world.cluster.server
-            server.process.kill()
+            if how == "ended":
+                server.process.kill()
+            else:
+                server.process.send(signal.SIGSTOP)
             await steadily(
                 lambda: who_serves(PORT, host=host), lambda name: name == "app", what="traffic", during=8.0, every=0.1
             )
             assert (await controller.get("/healthz"))[0] == 200
-            await server.restart()
+            if how == "ended":
+                await server.restart()
+            else:
+                server.process.send(signal.SIGCONT)
             written = await controller.metric("tidegate_status_writes_total", outcome="written")
             await world.apply(tcproute("app", [parent("edge")], [backend("next")]))
 

@@ -12,6 +12,8 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from support.waiting import eventually
+
 LINE_LIMIT = 4096
 
 
@@ -104,6 +106,15 @@ async def who_serves(port: int, *, host: str = "127.0.0.1") -> str:
             return backend
         case Refused(how=how):
             return how.value
+
+
+async def until_served(host: str, port: int, expected: str, *, within: float = 15.0) -> None:
+    """Returns once a new connection is served by this backend, or ended in this manner."""
+
+    async def served() -> str:
+        return await who_serves(port, host=host)
+
+    await eventually(served, lambda name: name == expected, what=f"{expected} on {port}", within=within)
 
 
 async def ask_many(port: int, count: int, *, concurrency: int = 8, host: str = "127.0.0.1") -> Tally:

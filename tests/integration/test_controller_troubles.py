@@ -1,0 +1,120 @@
+"""What goes wrong with a Gateway's data plane is told where people look, and costs no traffic that it need not cost."""
+
+from __future__ import annotations
+
+from support.backends import Backend
+from support.clients import connection, until_served
+from support.cluster import install
+from support.controllers import World
+from support.manifests import PARAMETERS, Manifest, backend, gateway, listener, parameters, parent, service, tcproute
+from support.waiting import eventually, steadily
+from tidegate.installation import crd
+
+PORT = 9300
+
+
+def edge(*ports: int, **spec: object) -> Manifest:
+    """A Gateway with a listener for each port."""
+    return gateway("edge", [listener(f"tcp-{port}", port) for port in ports], **spec)
+
+
+async def events(world: World) -> dict[str, str]:
+    """The newest text of each reason for which something was told of the Gateway."""
+    found = await world.api.items("Event")
+    return {event["reason"]: event["message"] for event in found if event["involvedObject"]["name"] == "edge"}
+
+
+async def test_parameters_that_go_take_no_traffic_along(world: World) -> None:
+    """The last ones stay in force, also for a controller that never saw them, and what is not about them goes on."""
+    await install(world.api, [crd.definition()])
+    controller = await world.controller()
+    async with Backend("here", host=world.kubelet.node) as here, Backend("there", host=world.kubelet.node) as there:
+        await world.backend("app", [(here.host, here.port)])
+        infrastructure = {"parametersRef": {**PARAMETERS, "name": "mine"}}
+        mine = parameters("mine", service={"type": "ClusterIP"}, drainSeconds=1)
+        await world.apply(mine, edge(PORT, infrastructure=infrastructure))
+        await world.apply(tcproute("app", [parent("edge")], [backend("app")]))
+        await world.wait_programmed("edge")
+        host = await world.reach("edge", PORT)
+        objects = [await world.api.get(kind, "edge-tidegate") for kind in ("Deployment", "Service", "ConfigMap")]
+        async with connection(PORT, host=host) as held:
+            assert await held.line() == "here"
+            await world.api.delete("GatewayParameters", "mine")
+            await world.api.wait_condition("Gateway", "edge", "Accepted", "False", reason="InvalidParameters")
+            await controller.kill()
+            await world.restart(controller)
+            await world.backend("app", [(there.host, there.port)])
+            await until_served(host, PORT, "there")
+            for before in objects:
+                after = await world.api.get(before["kind"], "edge-tidegate")
+                assert (after["metadata"]["uid"], after["spec" if "spec" in after else "data"]) == (
+                    before["metadata"]["uid"],
+                    before["spec" if "spec" in before else "data"],
+                )
+            await world.apply(mine)
+            await world.wait_programmed("edge")
+            assert await held.echoes("through all of it")
+
+
+async def test_an_address_that_is_not_to_be_had_costs_no_traffic(world: World) -> None:
+    """The Gateway says that it does not have it; its Service and those connected through it stay."""
+    await install(world.api, [crd.definition()])
+    await world.controller()
+    infrastructure = {"parametersRef": {**PARAMETERS, "name": "inside"}}
+    await world.apply(parameters("inside", service={"type": "ClusterIP"}), edge(PORT, infrastructure=infrastructure))
+    await world.wait_programmed("edge")
+    before = await world.api.get("Service", "edge-tidegate")
+    taken = (await world.api.get("Service", "kubernetes", namespace="default"))["spec"]["clusterIP"]
+    asked = [{"type": "IPAddress", "value": taken}]
+    await world.apply(edge(PORT, infrastructure=infrastructure, addresses=asked))
+    await world.api.wait_condition("Gateway", "edge", "Programmed", "False", reason="AddressNotUsable")
+
+    async def told() -> str:
+        return (await events(world)).get("InfrastructureFailed", "")
+
+    await eventually(told, lambda text: taken in text, what="an event says why", within=10)
+    assert (await world.api.get("Service", "edge-tidegate"))["metadata"]["uid"] == before["metadata"]["uid"]
+    await world.apply(edge(PORT, infrastructure=infrastructure))
+    await world.wait_programmed("edge")
+
+
+async def test_a_name_that_somebody_has_is_left_to_them(world: World) -> None:
+    """The Gateway says so in its status, the Service is not touched, and once it has gone all is well."""
+    await world.controller()
+    await world.apply(service("edge-tidegate", 1234))
+    theirs = await world.api.get("Service", "edge-tidegate")
+    await world.apply(edge(PORT))
+
+    async def told() -> str:
+        return (await events(world)).get("InfrastructureFailed", "")
+
+    await eventually(told, lambda text: "is there already" in text, what="an event says why", within=20)
+    shown = await world.api.wait_condition("Gateway", "edge", "Programmed", "False", reason="AddressNotAssigned")
+    assert "not tidegate's" in str(shown["status"]["conditions"])
+    assert (await world.api.get("Service", "edge-tidegate"))["spec"] == theirs["spec"]
+    await world.api.delete("Service", "edge-tidegate")
+    await world.wait_programmed("edge")
+
+
+async def test_a_proxy_that_dies_is_missed_and_told_of(world: World) -> None:
+    """Programmed is False while nobody serves, and True again with the next one; events say both."""
+    await world.controller()
+    await world.apply(edge(PORT))
+    await world.wait_programmed("edge")
+    (pod,) = world.kubelet.pods_of("edge-tidegate")
+    assert pod.container is not None
+    pod.container.kill()
+    await world.wait_programmed("edge", status="False")
+    await world.wait_programmed("edge")
+
+    async def told() -> dict[str, str]:
+        return await events(world)
+
+    wanted = {"Accepted", "Programmed", "DataPlaneLost"}
+    await eventually(told, lambda found: wanted <= found.keys(), what="events", within=10)
+
+    async def writes() -> float:
+        return await world.controllers[0].metric("tidegate_status_writes_total", outcome="written")
+
+    now = await writes()
+    await steadily(writes, lambda count: count == now, what="no status is written", during=2.0)
