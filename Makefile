@@ -23,7 +23,7 @@ help:
 	@echo "make fix     repair what formatter and linter can repair, and write the chart anew"
 	@echo "make bench   measure, and write docs/benchmarks.md (some ten minutes)"
 	@echo "make bench-cluster"
-	@echo "             measure the controller on a real API server, and write that page anew (root, Linux; half an hour)"
+	@echo "             measure the controller on a real API server, and write docs/benchmarks-cluster.md (root, Linux; half an hour)"
 	@echo "make bench-dataplanes   compare data planes side by side (root, Linux, half an hour)"
 	@echo "make clean   remove the virtual environment and all caches"
 

@@ -1,4 +1,6 @@
-"""Writes ``docs/benchmarks.md`` from what ``core.py``, ``propagation.py`` and ``cluster.py`` measured last."""
+"""Writes ``docs/benchmarks.md`` from what ``core.py`` and ``propagation.py`` measured last, and
+``docs/benchmarks-cluster.md`` from what ``cluster.py`` did. A page whose figures are not here stays as it is.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,7 @@ from typing import Any
 import figures
 
 TARGET = Path(__file__).parent.parent / "docs" / "benchmarks.md"
+CLUSTER_TARGET = TARGET.with_name("benchmarks-cluster.md")
 RATIO_GOAL = 2.0
 EDIT_GOAL_MS = 20.0
 MEMORY_GOAL_MIB = 150.0
@@ -23,6 +26,12 @@ _OPENING = """\
 Written by `make bench`; every figure below comes from that command. Read ratios and growth rather than absolute
 times: they depend on the machine. All traffic is on loopback.
 """
+_CLUSTER_OPENING = """\
+# Benchmarks in a cluster
+
+Written by `make bench-cluster`; every figure below comes from that command. API server, etcd, controller and a proxy
+share the processors of one machine, so read ratios and growth rather than absolute times.
+"""
 _SHAPES = """\
 Two shapes. *spread*: Gateways with 64 listeners each, one route on a listener. *crowded*: all routes on one
 listener, of which the oldest serves. With *own* backends every route has a Service and an EndpointSlice of its own;
@@ -32,18 +41,25 @@ with *shared* ones all routes share eight Services.
 
 def main() -> None:
     core, propagation, cluster = (figures.load(name) for name in ("core", "propagation", "cluster"))
-    found = core or propagation or cluster
-    if found is None:
-        raise SystemExit("nothing measured yet: run bench/core.py and bench/propagation.py first")
-    parts = [_OPENING, "## Where\n", *_machine(found["machine"]), *_disturbance(core, propagation, cluster), _SHAPES]
-    if propagation is not None:
-        parts += [*_edits(propagation), *_starts(propagation)]
-    if core is not None:
-        parts += [*_changes(core), *_file_edits(core), *_cold(core)]
+    if core is None and propagation is None and cluster is None:
+        raise SystemExit("nothing measured yet: run bench/core.py, bench/propagation.py or bench/cluster.py first")
+    found = core or propagation
+    if found is not None:
+        parts = [_OPENING, "## Where\n", *_machine(found["machine"]), *_disturbance(core, propagation), _SHAPES]
+        if propagation is not None:
+            parts += [*_edits(propagation), *_starts(propagation)]
+        if core is not None:
+            parts += [*_changes(core), *_file_edits(core), *_cold(core)]
+        _write(TARGET, parts)
     if cluster is not None:
+        parts = [_CLUSTER_OPENING, "## Where\n", *_machine(cluster["machine"]), *_disturbance(cluster)]
         parts += [*_cluster_routes(cluster), *_cluster_propagation(cluster), *_cluster_changes(cluster)]
-    TARGET.write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")
-    print(f"written: {TARGET}")
+        _write(CLUSTER_TARGET, parts)
+
+
+def _write(target: Path, parts: Sequence[str]) -> None:
+    target.write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")
+    print(f"written: {target}")
 
 
 def _machine(machine: dict[str, str]) -> Iterable[str]:
@@ -163,9 +179,9 @@ def _cold(result: dict[str, Any]) -> Iterable[str]:
 
 
 def _cluster_routes(result: dict[str, Any]) -> Iterable[str]:
-    yield "## In a cluster: many routes at once\n"
+    yield "## Many routes at once\n"
     yield (
-        "`make bench-cluster`: a real API server and etcd on the same processors, one replica of the controller.\n"
+        "One replica of the controller, which has to provide for the Gateways as well; only one of them has a proxy.\n"
         "*up*: from the last TCPRoute created until the right `attachedRoutes` stand in every status; *down*: from\n"
         "the last one deleted until they are zero. Writes: of Gateway statuses while routes were created. Time of\n"
         "processors and memory are the controller's, until every route has its status.\n"
@@ -186,7 +202,7 @@ def _cluster_routes(result: dict[str, Any]) -> Iterable[str]:
 def _cluster_propagation(result: dict[str, Any]) -> Iterable[str]:
     found = result["propagation"]
     mean, worst = found["mean"], found["worst"]
-    yield "## In a cluster: from TCPRoute to traffic\n"
+    yield "## From TCPRoute to traffic\n"
     yield (
         "From asking the API server to create a TCPRoute until the first byte of its backend has come through the\n"
         f"Gateway's port, {found['count']} times one after another: mean {_ms(mean)}, p50 {_ms(found['p50'])},\n"
@@ -197,7 +213,7 @@ def _cluster_propagation(result: dict[str, Any]) -> Iterable[str]:
 
 
 def _cluster_changes(result: dict[str, Any]) -> Iterable[str]:
-    yield "## In a cluster: one change\n"
+    yield "## One change\n"
     yield (
         "A route gets another backend: from asking the API server until that one answers, and the controller's\n"
         "processor time for it. The other routes are there, attached, and have statuses.\n"
