@@ -9,7 +9,7 @@ Fixtures (``support.cluster_fixtures``; tests skip with a reason without ``KUBEB
 
 - ``cluster``: the API server of the test run with the standard channel. The test gets a namespace of its own
   (``cluster.namespace``, which is the default one of ``cluster.api``); whatever else exists after it is removed.
-- ``experimental_cluster``: the same with the experimental channel, on a server of its own.
+- ``experimental_cluster``: the same with the experimental channel, on a server of its own, with two IP families.
 - ``own_cluster``: a server that only this test has, to stop, kill and restart it (``cluster.server``).
 
 There is no controller manager, scheduler or kubelet: nothing is garbage-collected, no EndpointSlice is made, no
@@ -25,7 +25,7 @@ import shutil
 import signal
 import ssl
 import subprocess
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,13 @@ START_SECONDS = 60.0
 SYSTEM_NAMESPACES = frozenset({"kube-system", "kube-public", "kube-node-lease"})
 KEPT_BY_THE_SERVER = frozenset({"APIService", "FlowSchema", "IPAddress", "PriorityLevelConfiguration", "ServiceCIDR"})
 """Kinds whose objects the API server itself makes and removes."""
+
+
+SERVICE_ADDRESSES: Mapping[Channel, str] = {
+    "standard": "10.0.0.0/16",
+    "experimental": "10.0.0.0/16,fd00:10::/112",
+}
+"""Where Services have their addresses: clusters of one IP family and of two are both to be seen."""
 
 
 class Daemon:
@@ -194,7 +201,7 @@ class ApiServer:
             "--service-account-issuer=https://kubernetes.default.svc",
             f"--service-account-key-file={self.keys.tokens_key}",
             f"--service-account-signing-key-file={self.keys.tokens_key}",
-            "--service-cluster-ip-range=10.0.0.0/16",
+            f"--service-cluster-ip-range={SERVICE_ADDRESSES[self.channel]}",
             # A server that shuts down would otherwise wait for its own Endpoints to go.
             "--endpoint-reconciler-type=none",
             # Nobody makes the service accounts that this plug-in waits for before it admits a Pod.

@@ -22,6 +22,7 @@ from tidegate.fleet.metadata import MANAGER
 from tidegate.fleet.patience import Patience
 from tidegate.fleet.pki import KeyPair
 from tidegate.fleet.secretdata import decoded
+from tidegate.fleet.service import cluster_addresses
 from tidegate.fleet.steps import (
     Apply,
     Blocked,
@@ -177,7 +178,7 @@ class Keeper:
         """Make room for what is wanted; what is in the way of that, in words. Until it can be made, what is there
         serves: the address that a user asks for may be another Service's, or none of this cluster's.
         """
-        for address in step.manifest.body.get("spec", {}).get("clusterIPs", ()):
+        for address in cluster_addresses(step.manifest):
             selection = Selection(resource=SERVICE.resource, field_selector=f"spec.clusterIP={address}")
             holders = (await self._client.listing(selection, _uid)).objects
             if any(uid != step.found.uid for uid in holders):

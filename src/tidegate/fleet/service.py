@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from tidegate.fleet.kinds import Manifest
 from tidegate.fleet.metadata import selector
 from tidegate.plan.infrastructure import Infrastructure, InfrastructurePort, Parameters, ServiceType
 
@@ -32,6 +33,14 @@ def service_spec(infrastructure: Infrastructure) -> dict[str, Any]:
     }
 
 
+def cluster_addresses(manifest: Manifest) -> Sequence[str]:
+    """The addresses in the cluster that a manifest asks for; none where it is no Service's."""
+    spec: Mapping[str, Any] = manifest.body.get("spec", {})
+    only: Sequence[str] = [spec["clusterIP"]] if "clusterIP" in spec else []
+    several: Sequence[str] = spec.get("clusterIPs", only)
+    return several
+
+
 def _port(port: InfrastructurePort) -> dict[str, Any]:
     return {"name": port.name, "port": port.port, "targetPort": port.port, "protocol": port.protocol}
 
@@ -50,7 +59,8 @@ def _addresses(infrastructure: Infrastructure) -> dict[str, Any]:
     """Where the addresses that a Gateway asks for go.
 
     A load balancer is asked for the first one: ``loadBalancerIP`` takes no second, and whether it is heeded is the
-    provider's to decide. Otherwise they are the addresses in the cluster, of which there is one per IP family.
+    provider's to decide. Otherwise they are the addresses in the cluster, of which there is one per IP family. A single
+    one is no list: where the cluster has two families, it adds an address of the other, which nobody may take away.
     ``externalIPs`` are not used: with them, whoever may write a Gateway could take traffic meant for others
     (CVE-2020-8554).
     """
@@ -59,7 +69,7 @@ def _addresses(infrastructure: Infrastructure) -> dict[str, Any]:
     if infrastructure.parameters.service_type is ServiceType.LOAD_BALANCER:
         return {"loadBalancerIP": infrastructure.addresses[0]}
     chosen = _first_of_each_family(infrastructure.addresses)
-    return {"clusterIP": chosen[0], "clusterIPs": chosen}
+    return {"clusterIP": chosen[0]} | ({"clusterIPs": chosen} if len(chosen) > 1 else {})
 
 
 def _first_of_each_family(addresses: Sequence[str]) -> list[str]:

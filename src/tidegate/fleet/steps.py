@@ -175,7 +175,8 @@ def _cannot_become(manifest: Manifest, found: Found) -> bool:
         case kinds.SERVICE:
             wanted, spec = manifest.body["spec"], there["spec"]
             withdrawn = found.has_our_class and "loadBalancerClass" not in wanted
-            return _differs(wanted, spec, "clusterIP") or (
+            moved = _differs(wanted, spec, "clusterIP") or _differs(wanted, spec, "clusterIPs")
+            return moved or (
                 wanted["type"] == spec["type"] and (withdrawn or _differs(wanted, spec, "loadBalancerClass"))
             )
         case kinds.DEPLOYMENT:

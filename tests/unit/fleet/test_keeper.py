@@ -395,6 +395,30 @@ async def test_service_serves_until_another_one_can_take_its_place(fleet: FleetB
         await fleet.untroubled()
 
 
+async def test_cluster_of_two_families_adds_an_address(experimental_cluster: Cluster) -> None:
+    """What it adds to an address that is asked for is no obstacle to later changes; two may be asked for as well."""
+    async with fleet_in(experimental_cluster) as fleet, fleet.leading():
+        inside = {"service_type": "ClusterIP"}
+        fleet.want(await fleet.gateway(parameters=inside, addresses=("10.0.77.3",)))
+        old = (await fleet.settled())["Service"]
+        assert [":" in address for address in old["spec"]["clusterIPs"]] == [False, True]
+        fleet.want(await fleet.gateway(parameters=inside, addresses=("10.0.77.3",), ports={"web": 80, "db": 81}))
+        new = await fleet.until("Service", lambda one: len(one["spec"]["ports"]) == 2, what="the port is there")
+        assert (new["metadata"]["uid"], new["spec"]["clusterIPs"]) == (
+            old["metadata"]["uid"],
+            old["spec"]["clusterIPs"],
+        )
+        for addresses in (("fd00:10::3", "10.0.77.4"), ("fd00:10::3", "10.0.77.5"), ("fd00:10::3",)):
+            fleet.want(await fleet.gateway(parameters=inside, addresses=addresses))
+            await fleet.until(
+                "Service",
+                lambda one, wanted=addresses: tuple(one["spec"]["clusterIPs"])[: len(wanted)] == wanted,
+                what=f"it has {addresses}",
+            )
+            await fleet.quiet()
+        assert not fleet.troubles
+
+
 async def test_service_changes_its_type(fleet: FleetBench) -> None:
     """From any type to any other, without a new Service."""
     options = {"load_balancer_class": "example.com/a", "external_traffic_policy": "Local"}

@@ -150,6 +150,10 @@ def test_what_another_gateway_left_makes_room() -> None:
             {"parameters": {"service_type": "ClusterIP"}},
             {"parameters": {"service_type": "ClusterIP"}, "addresses": ("10.0.0.7",)},
         ),
+        (
+            {"parameters": {"service_type": "ClusterIP"}, "addresses": ("10.0.0.7", "fd00::7")},
+            {"parameters": {"service_type": "ClusterIP"}, "addresses": ("10.0.0.7", "fd00::8")},
+        ),
         ({"parameters": {"load_balancer_class": "a/b"}}, {"parameters": {"load_balancer_class": "a/c"}}),
         ({}, {"parameters": {"load_balancer_class": "a/c"}}),
     ],
