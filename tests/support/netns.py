@@ -10,9 +10,11 @@ import contextlib
 import ctypes
 import functools
 import itertools
+import json
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
@@ -22,6 +24,7 @@ import pytest
 _CLONE_NEWNET = 0x40000000
 _NUMBERS = itertools.count()
 _PLACE = Path("/run/netns")
+UP_SECONDS = 10.0
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 CLIENT_4, CLIENT_6 = "10.77.1.2", "fd77:1::2"
@@ -137,6 +140,15 @@ def cable(one: Host, addresses: list[str], other: Host, others: list[str]) -> No
             v6 = ":" in address
             host.ip("addr", "add", f"{address}/{64 if v6 else 24}", "dev", end, *(["nodad"] if v6 else []))
         host.ip("link", "set", end, "up")
+    for host, end in ((one, ends[0]), (other, ends[1])):
+        _wait_up(host, end)
+
+
+def _wait_up(host: Host, device: str) -> None:
+    """The kernel takes note of new links once a second where there are many, and drops what is sent before."""
+    deadline = time.monotonic() + UP_SECONDS
+    while json.loads(host.ip("-j", "link", "show", "dev", device))[0]["operstate"] != "UP":
+        assert time.monotonic() < deadline, f"{device} of {host.name} does not come up"
 
 
 def run(*command: str, stdin: str = "") -> str:
