@@ -1,4 +1,4 @@
-"""tidegate: layer 4 Kubernetes Gateway API on an embedded Envoy.
+"""tidegate: layer 4 Kubernetes Gateway API on an embedded Envoy or the Linux kernel.
 
 ``load``, ``resolve`` and ``run`` are the Python API; see ``tidegate.api``. They are imported when first
 used, so that a part of the package can be used without all of it.

@@ -12,7 +12,7 @@ from tidegate._version import __version__
 from tidegate.cli import check, controller, demo, doctor, get, manifests, proxy, run, status
 from tidegate.cli.failures import guarded
 
-HELP = """Layer 4 Kubernetes Gateway API on an embedded Envoy, from laptop to cluster.
+HELP = """Layer 4 Kubernetes Gateway API from laptop to cluster, on Envoy or the Linux kernel.
 
 Examples:
 
