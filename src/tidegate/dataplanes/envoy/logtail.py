@@ -231,7 +231,12 @@ class LogTail:
             if now >= self._reopen_at:
                 await self._reopen(rotation, now)
             return
-        if current is None or current.size() < rotation.max_bytes or now < self._rotate_at or not self._path.exists():
+        if (
+            current is None
+            or current.size() < rotation.max_bytes
+            or now < self._rotate_at
+            or not self._is_at_path(current)
+        ):
             return
         try:
             if rotation.reopen is None:
@@ -243,6 +248,13 @@ class LogTail:
         except OSError as error:
             self._rotate_at = now + _RETRY_SECONDS
             _log.warning("log not rotated", path=str(self._path), reason=str(error))
+
+    def _is_at_path(self, current: _Followed) -> bool:
+        """Whether the path is that file still: what Envoy made anew since the last look is not ours to rename yet."""
+        try:
+            return self._path.stat().st_ino == current.inode
+        except FileNotFoundError:
+            return False
 
     async def _reopen(self, rotation: Rotation, now: float) -> None:
         if rotation.reopen is None:

@@ -242,6 +242,27 @@ async def test_reopen_that_fails(path: Path, monkeypatch: pytest.MonkeyPatch) ->
             await reaches(lines, ["a long first line", "still here", "new"])
 
 
+async def test_opened_anew_at_the_last_moment(path: Path) -> None:
+    """A file that Envoy makes between the look and the decision to rotate is not taken for the old one."""
+    lines: list[str] = []
+    asked: list[str] = []
+
+    def on_line(line: str) -> None:
+        lines.append(line)
+        if line == "to the old file":
+            path.write_text("to the new file\n")
+
+    async def reopen() -> None:
+        asked.append("reopen")
+
+    append(path, "long enough to be rotated\n")
+    async with running(LogTail(path, on_line, rotation=Rotation(max_bytes=20, reopen=reopen), poll=POLL)):
+        await becomes(lambda: asked == ["reopen"], "rotated")
+        append(path.with_name("envoy.log.1"), "to the old file\n")
+        await reaches(lines, ["long enough to be rotated", "to the old file", "to the new file"])
+    assert asked == ["reopen"]
+
+
 async def test_rename_that_came_no_further(path: Path) -> None:
     """A file renamed by a tail that then ended is opened anew by the next one."""
     append(path.with_name("envoy.log.1"), "one\ntwo\n")
