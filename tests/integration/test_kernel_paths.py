@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from contextlib import AsyncExitStack
 
 import pytest
@@ -237,6 +238,24 @@ async def test_only_translated_connections_are_masqueraded(kernel: KernelRuns, h
         assert await answers(FRONT_4, FRONT_6) == {FRONT_4: f"app sees {BACK_4}", FRONT_6: f"app sees {BACK_6}"}
         assert await who_serves(app.port, host=BACKEND_4) == f"app sees {CLIENT_4}"
         assert await who_serves(app6.port, host=BACKEND_6) == f"app sees {CLIENT_6}"
+
+
+async def test_masquerading_keeps_the_port(kernel: KernelRuns, hosts: World) -> None:
+    """A client that uses a port again comes to the backend by the same one, which knows how to tell the two apart."""
+    with hosts.backends.entered():
+        listening = socket.create_server((BACKEND_4, PORT))
+    with listening:
+        await kernel.serve(*forwarding("app"), arguments=(f"--backend=app={BACKEND_4}:{PORT}",))
+        for _ in range(3):
+            with socket.socket() as client:
+                client.settimeout(AT_ONCE)
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                client.bind((CLIENT_4, 40_000))
+                client.connect((FRONT_4, PORT))
+                accepted, peer = listening.accept()
+                accepted.close()
+                assert client.recv(1) == b""
+            assert peer == (BACK_4, 40_000)
 
 
 async def test_source_address_is_preserved(kernel: KernelRuns, hosts: World) -> None:

@@ -25,13 +25,13 @@
                          counted, answered by a TCP reset
 
     postrouting (nat, 95)               masquerades what was translated and leaves this host
-    count-arriving (filter, -95),       count the packets of marked connections, each once,
-    count-leaving (filter, 105)         by lane and direction
+    count-input (filter, 105),          count the packets of marked connections where they end or leave,
+    count-postrouting (filter, 105)     each once, by lane and direction
     guard (filter, -300)                with --allow-route-localnet: nobody else uses 127.0.0.0/8 from outside
 
 Priorities: -105 stands before the destination translation of others (-100: Docker, kube-proxy; -90: firewalld), so
 that a listener that is said to serve does; 95 before their source translation (100), so that they do not masquerade
-what is to keep its source. -95 and 105 stand after either, where the mark and the way out are known.
+what is to keep its source. 105 stands after all that may drop a packet or translate it: what is counted was carried.
 
 Chains of type nat see only the first packet of a connection; what follows is translated by connection tracking, which
 knows nothing of this table. So whatever changes here, no established connection notices.
@@ -75,13 +75,13 @@ def chains(options: NftablesOptions) -> dict[str, str]:
         "prerouting": f"type nat hook prerouting priority {DESTINATION_PRIORITY}; policy accept;",
         "output": f"type nat hook output priority {DESTINATION_PRIORITY}; policy accept;",
         "postrouting": f"type nat hook postrouting priority {SOURCE_PRIORITY}; policy accept;",
-        "count-arriving": "type filter hook prerouting priority -95; policy accept;",
-        "count-leaving": "type filter hook postrouting priority 105; policy accept;",
+        "count-input": "type filter hook input priority 105; policy accept;",
+        "count-postrouting": "type filter hook postrouting priority 105; policy accept;",
     }
     if options.allow_route_localnet:
         hooks["guard"] = "type filter hook prerouting priority -300; policy accept;"
     plain = ["find", "serve", "serve4", "serve6", *(ladder_chain(one, 4) for one in Ladder),
-             *(ladder_chain(one, 6) for one in Ladder), _REFUSE, "count"]  # fmt: skip
+             *(ladder_chain(one, 6) for one in Ladder), _REFUSE]  # fmt: skip
     return hooks | dict.fromkeys(plain, "")
 
 
@@ -156,6 +156,7 @@ _MAPS = (
 def _rules(prefix: int, options: NftablesOptions) -> dict[str, list[str]]:
     """The rules of every chain but the ladders."""
     ours = f"ct mark and {marks.MASK:#010x} == {prefix:#010x}"
+    count = "update @traffic { ct mark . ct direction counter }"
     # A connection that another one announced (RELATED) inherits its mark, but is not translated by us.
     translated = f'oif != "lo" {ours} ct status dnat'
     rules = {
@@ -180,10 +181,10 @@ def _rules(prefix: int, options: NftablesOptions) -> dict[str, list[str]]:
         # Without its mark, because the reset belongs to the same connection and is not to be counted.
         _REFUSE: ["update @refused { ct mark counter }", "ct mark set 0", "meta l4proto tcp reject with tcp reset"],
         "postrouting": _masquerade(translated, options),
-        "count-arriving": [f"{ours} goto count"],
-        # What is forwarded was counted when it arrived, and what goes to the loopback arrives in a moment.
-        "count-leaving": [f'iif 0 oif != "lo" {ours} goto count'],
-        "count": ["update @traffic { ct mark . ct direction counter }"],
+        # The only rules that established connections meet: one of them for a packet that is forwarded.
+        "count-input": [f"{ours} {count}"],
+        # What goes to the loopback comes in again in a moment.
+        "count-postrouting": [f'{ours} oif != "lo" {count}'],
     }
     if options.allow_route_localnet:
         rules["guard"] = ['iif != "lo" ip daddr 127.0.0.0/8 drop', 'iif != "lo" ip saddr 127.0.0.0/8 drop']
@@ -191,13 +192,14 @@ def _rules(prefix: int, options: NftablesOptions) -> dict[str, list[str]]:
 
 
 def _masquerade(translated: str, options: NftablesOptions) -> list[str]:
-    masquerade = "masquerade fully-random"
+    # The client's port is kept where it is free. A random one would often be one that the backend remembers of another
+    # connection (TIME_WAIT), whose timestamps make it turn the new one away for a second (RFC 7323, PAWS).
     if not options.preserve_source:
-        return [f"{translated} {masquerade}"]
+        return [f"{translated} masquerade"]
     return [
         # An address of the loopback means nothing to another host.
-        f"{translated} ip saddr 127.0.0.0/8 {masquerade}",
+        f"{translated} ip saddr 127.0.0.0/8 masquerade",
         # A backend that is its own client would answer itself past this host.
-        f"{translated} ct mark . ip saddr . ip daddr @hairpins4 {masquerade}",
-        f"{translated} ct mark . ip6 saddr . ip6 daddr @hairpins6 {masquerade}",
+        f"{translated} ct mark . ip saddr . ip daddr @hairpins4 masquerade",
+        f"{translated} ct mark . ip6 saddr . ip6 daddr @hairpins6 masquerade",
     ]
