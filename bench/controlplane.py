@@ -65,6 +65,9 @@ def main() -> None:
                     continue
                 print(f"{part}, {plane}: {listeners} listeners", flush=True)
                 result[part].append({"plane": plane, "listeners": listeners, **_one(part, plane, listeners)})
+    if options.quick:
+        print("it works; figures of a quick run are not kept")
+        return
     figures.save("controlplane", result)
 
 

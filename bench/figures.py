@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 import psutil
 
+_LOOK_S = 3.0
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -56,8 +57,11 @@ def machine() -> dict[str, str]:
 
 
 def load_before() -> float:
-    """How many processes wanted to run in the last minute: other work that would disturb a measurement."""
-    return os.getloadavg()[0]
+    """How many processors are kept busy right now, by other work that would disturb a measurement.
+
+    Looked at for a moment: the load average still has the benchmark that ran before.
+    """
+    return psutil.cpu_percent(interval=_LOOK_S) / 100 * (os.cpu_count() or 1)
 
 
 def save(name: str, result: dict[str, Any]) -> None:
