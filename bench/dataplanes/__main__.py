@@ -11,15 +11,18 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from pathlib import Path
 
+import msgspec
+
 import figures
-from dataplanes import backend, hosts, measure, page
-from dataplanes.planes import PLANES, Plane
+from dataplanes import backend, hosts, load, measure, page
+from dataplanes.planes import PLANES, OneHost, Plane
 
 _PROGRAMS = ("ip", "nft", "haproxy", "nginx", "wrk", "iperf3", "prlimit", "ss")
-FULL = measure.Effort(seconds=2.0, connects=500, idle=measure.IDLE, changes=100, rounds=5)
-QUICK = measure.Effort(seconds=1.0, connects=200, idle=1_000, changes=10, rounds=1)
+FULL = measure.Effort(seconds=4.0, connects=500, idle=measure.IDLE, hold=10.0, changes=100, rounds=5)
+QUICK = measure.Effort(seconds=1.0, connects=200, idle=1_000, hold=2.0, changes=10, rounds=1)
 
 
 def main() -> None:
@@ -51,36 +54,35 @@ def _require() -> None:
 
 
 def _measured(wanted: list[type[Plane]], effort: measure.Effort) -> dict[str, object]:
-    load = figures.load_before()
+    load_before, begun = figures.load_before(), time.monotonic()
     # Not under the default temporary directory: paths of Unix sockets have to be short.
     directory = Path(tempfile.mkdtemp(prefix="tgb", dir="/tmp"))
     planes: list[Plane] = []
     try:
-        with hosts.hosts([one.name for one in wanted]) as links, backend.serving(directory):
+        with hosts.hosts([one.name for one in wanted]) as links, backend.serving(directory) as answering:
             planes = [one(links[one.name], directory) for one in wanted]
             for plane in planes:
                 plane.start()
-            idle = {}
-            for plane in planes:  # Before any load: what a program has grown by then would hide the connections.
-                print(f"idle connections: {plane.name}")
-                idle[plane.name] = measure.memory(plane, effort)
-            values = measure.compare(planes, effort, print)
-            for plane in planes:
-                values[plane.name]["bytes/idle connection"] = [idle[plane.name]]
+            # Before any load: what a program has grown by then would hide the connections.
+            idle = measure.idle_costs(planes, effort, print)
+            alone = OneHost(hosts.ONE_HOST, directory)
+            values = measure.compare([alone, *planes], load.Loader(answering), effort, print)
             survival = {}
             for plane in planes:
                 print(f"survival: {plane.name}")
                 survival[plane.name] = measure.survival(plane, effort)
-            versions = {plane.name: plane.version() for plane in planes}
+            versions = {plane.name: plane.version() for plane in planes} | load.versions()
             for plane in planes:
                 plane.stop()
     finally:
         shutil.rmtree(directory, ignore_errors=True)
     return {
-        "load": load,
-        "effort": {field: getattr(effort, field) for field in effort.__struct_fields__},
+        "load": load_before,
+        "took": time.monotonic() - begun,
+        "effort": msgspec.to_builtins(effort),
         "versions": versions,
         "values": values,
+        "idle": msgspec.to_builtins(idle),
         "survival": survival,
     }
 

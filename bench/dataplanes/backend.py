@@ -14,27 +14,29 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from dataplanes.hosts import BACKEND, inside
-from dataplanes.planes import PORTS, connections_allowed
+import psutil
+
+from dataplanes.hosts import BACKEND, inside, run
+from dataplanes.planes import BULK_PORTS, PORTS, connections_allowed
 
 _NGINX = """\
-daemon off; worker_processes 1; pid {directory}/backend.pid; error_log {directory}/backend.log;
+daemon off; worker_processes auto; pid {directory}/backend.pid; error_log {directory}/backend.log;
 events {{ worker_connections {connections}; }}
 http {{
   access_log off; keepalive_requests 1000000000; keepalive_timeout 1h; client_header_timeout 1h;
-  server {{ listen {port} backlog=65535; location / {{ return 200 "ok"; }} }}
+  server {{ listen {port} backlog=65535 reuseport; location / {{ return 200 "ok"; }} }}
 }}
 """
 
 
 @contextlib.contextmanager
-def serving(directory: Path) -> Iterator[None]:
-    """All servers of the backend host while the block lasts."""
+def serving(directory: Path) -> Iterator[list[psutil.Process]]:
+    """All servers of the backend host while the block lasts: their processes."""
     config = directory / "backend.conf"
     config.write_text(_NGINX.format(directory=directory, port=PORTS["http"], connections=connections_allowed()))
     commands = (
         ("nginx", "-c", str(config), "-e", str(directory / "backend.log")),
-        ("iperf3", "-s", "-p", str(PORTS["bulk"])),
+        *(("iperf3", "-s", "-p", str(port)) for port in BULK_PORTS),
         (sys.executable, __file__, str(PORTS["echo"])),
     )
     with (directory / "backend.out").open("wb") as output, contextlib.ExitStack() as stack:
@@ -45,7 +47,8 @@ def serving(directory: Path) -> Iterator[None]:
             stack.callback(process.wait)
             stack.callback(process.terminate)
         _wait_open()
-        yield
+        pids = run("ip", "netns", "pids", BACKEND).split()
+        yield [psutil.Process(int(pid)) for pid in pids]
 
 
 def _wait_open() -> None:

@@ -5,7 +5,8 @@ its own, because connection tracking and rules of one would slow the traffic of 
 
     client ─── 10.83.i.0/25 ─── gateway i ─── 10.83.i.128/25 ─── backend
 
-The client has several addresses on each link, so that the number of its ports is no limit.
+Client, gateway and backend have several addresses on each link, and the client reaches each of the others' by another
+of its own, so that the number of its ports is no limit.
 """
 
 from __future__ import annotations
@@ -20,17 +21,30 @@ import msgspec
 
 PREFIX = "tgb"
 CLIENT, BACKEND = f"{PREFIX}-client", f"{PREFIX}-backend"
-CLIENT_ADDRESSES = 4
+ADDRESSES = 4
 
 
 class Link(msgspec.Struct, frozen=True, kw_only=True):
-    """The way of one plane's traffic: the gateway's namespace, and the addresses on it."""
+    """The way of one plane's traffic: where it begins, the gateway's namespace, and the addresses on it."""
 
+    origin: str
     namespace: str
     clients: tuple[str, ...]
-    gateway: str
+    gateways: tuple[str, ...]
     inner: str
-    backend: str
+    backends: tuple[str, ...]
+
+
+_LOOPBACK = tuple(f"127.0.0.{1 + position}" for position in range(ADDRESSES))
+ONE_HOST = Link(
+    origin=BACKEND,
+    namespace=BACKEND,
+    clients=_LOOPBACK,
+    gateways=_LOOPBACK,
+    inner=_LOOPBACK[0],
+    backends=_LOOPBACK,
+)
+"""No way at all: the load begins on the backend's host."""
 
 
 @contextlib.contextmanager
@@ -60,22 +74,32 @@ def run(*command: str) -> str:
 
 
 def _link(number: int, plane: str) -> Link:
-    gateway = f"{PREFIX}-{plane}"
     network = f"10.83.{number}"
     link = Link(
-        namespace=gateway,
-        clients=tuple(f"{network}.{2 + position}" for position in range(CLIENT_ADDRESSES)),
-        gateway=f"{network}.1",
+        origin=CLIENT,
+        namespace=f"{PREFIX}-{plane}",
+        clients=_addresses(network, 1),
+        gateways=_addresses(network, 65),
         inner=f"{network}.129",
-        backend=f"{network}.130",
+        backends=_addresses(network, 193),
     )
-    _add(gateway)
-    _connect((CLIENT, f"c{number}", link.clients), (gateway, "outer", (link.gateway,)))
-    _connect((BACKEND, f"b{number}", (link.backend,)), (gateway, "inner", (link.inner,)))
-    run(*inside(CLIENT, "ip", "route", "add", f"{network}.128/25", "via", link.gateway))
-    run(*inside(BACKEND, "ip", "route", "add", f"{network}.0/25", "via", link.inner))
-    run(*inside(gateway, "sysctl", "-qw", "net.ipv4.ip_forward=1"))
+    _add(link.namespace)
+    _connect((CLIENT, f"c{number}", link.clients), (link.namespace, "outer", link.gateways))
+    _connect((BACKEND, f"b{number}", link.backends), (link.namespace, "inner", (link.inner,)))
+    for client, gateway, backend in zip(link.clients, link.gateways, link.backends, strict=True):
+        _route(CLIENT, gateway, "dev", f"c{number}", "src", client)
+        _route(CLIENT, backend, "via", link.gateways[0], "src", client)
+    _route(BACKEND, f"{network}.0/25", "via", link.inner)
+    run(*inside(link.namespace, "sysctl", "-qw", "net.ipv4.ip_forward=1"))
     return link
+
+
+def _addresses(network: str, first: int) -> tuple[str, ...]:
+    return tuple(f"{network}.{first + position}" for position in range(ADDRESSES))
+
+
+def _route(namespace: str, *route: str) -> None:
+    run(*inside(namespace, "ip", "route", "add", *route))
 
 
 def _add(namespace: str) -> None:

@@ -1,8 +1,7 @@
 """The columns of the comparison, each measured for all planes in turns.
 
 In: running planes. Out: for each plane and column the values of all rounds. Round-robin, so that a slow moment of the
-machine hits all planes alike. Processor time is that of the whole machine, because the kernel's work for a plane shows
-in no process; what ``direct`` takes for the same traffic is part of it.
+machine hits all planes alike. ``usage`` says who worked, with each rate.
 """
 
 from __future__ import annotations
@@ -15,9 +14,10 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from dataplanes import load
+from dataplanes import load, usage
 from dataplanes.hosts import inside, run
 from dataplanes.planes import Plane, connections_allowed
+from dataplanes.usage import Usage, processors
 
 CONNECTIONS = (1, 64, 512)
 STREAMS = (1, 4)
@@ -26,20 +26,23 @@ LASTING = 50
 
 
 class Effort(msgspec.Struct, frozen=True, kw_only=True):
-    """How long each measurement lasts: seconds of load, connects and changes in a row."""
+    """How much is measured: seconds of load, connects in a row, idle connections and seconds to hold them, changes."""
 
     seconds: float
     connects: int
     idle: int
+    hold: float
     changes: int
     rounds: int
 
 
 Values = dict[str, dict[str, list[float]]]
 """By plane, then by column."""
+PARTS = ("machine", "generator", "backend", "plane", "rest")
+"""Whose processor time is told."""
 
 
-def compare(planes: Sequence[Plane], effort: Effort, say: Callable[[str], None]) -> Values:
+def compare(planes: Sequence[Plane], loader: load.Loader, effort: Effort, say: Callable[[str], None]) -> Values:
     """All columns that are measured in rounds."""
     values: Values = {plane.name: {} for plane in planes}
     for number in range(effort.rounds):
@@ -47,41 +50,93 @@ def compare(planes: Sequence[Plane], effort: Effort, say: Callable[[str], None])
         turn = [*planes[number % len(planes) :], *planes[: number % len(planes)]]
         for plane in turn:
             say(f"round {number + 1} of {effort.rounds}: {plane.name}")
-            for column, value in _round(plane, effort).items():
+            for column, value in _round(plane, loader, effort).items():
                 values[plane.name].setdefault(column, []).append(value)
     return values
 
 
-def _round(plane: Plane, effort: Effort) -> Mapping[str, float]:
+def _round(plane: Plane, loader: load.Loader, effort: Effort) -> Mapping[str, float]:
     found: dict[str, float] = {}
-    new = load.new_connections(plane, effort.seconds)
+    new = loader.new_connections(plane, effort.seconds)
     found["new connections/s"] = new.per_second
-    idle = load.connect_times(plane, effort.connects)
-    found |= {"connect p50": idle.p50, "connect p99": idle.p99}
+    found |= _work("new connections/s", new.usage)
+    connects = loader.connect_times(plane, effort.connects)
+    found |= {"connect p50": connects.p50, "connect p99": connects.p99}
     for connections in CONNECTIONS:
-        rate = load.requests(plane, connections, effort.seconds)
+        rate = loader.requests(plane, connections, effort.seconds)
         label = f"requests/s, {connections} conn."
         found |= {label: rate.per_second, f"{label} p50": rate.p50, f"{label} p99": rate.p99}
+        found |= _work(label, rate.usage)
     for streams in STREAMS:
-        before, carried = _busy_seconds(), _own_seconds(plane)
-        speed = load.bulk(plane, streams, effort.seconds)
-        gigabytes = speed * effort.seconds / 1e9
-        label = f"bulk, {streams} stream(s)"
-        found[f"{label} B/s"] = speed
+        bulk = loader.bulk(plane, streams, effort.seconds)
+        label = f"bulk, {streams} stream(s) B/s"
+        found[label] = bulk.per_second
+        found |= _work(label, bulk.usage)
         if streams == STREAMS[0]:
-            found["machine CPU s/GB"] = (_busy_seconds() - before) / gigabytes
-            found["process CPU s/GB"] = (_own_seconds(plane) - carried) / gigabytes
+            gigabytes = bulk.per_second * effort.seconds / 1e9
+            parts = _work("GB", bulk.usage)
+            found |= {f"{part} s/GB": parts[f"{part} cpu: GB"] / gigabytes for part in PARTS}
     return found
 
 
-def memory(plane: Plane, effort: Effort) -> float:
-    """Bytes that the plane takes for each idle connection, the kernel's tracking of connections included.
+def _work(column: str, usage: Usage) -> dict[str, float]:
+    """Who worked: processor time in seconds, shares of the time that threads were not idle, and idle processors."""
+    return {
+        f"machine cpu: {column}": usage.machine,
+        f"generator cpu: {column}": usage.generator.cpu,
+        f"backend cpu: {column}": usage.backend.cpu,
+        f"plane cpu: {column}": usage.plane.cpu,
+        f"rest cpu: {column}": usage.rest,
+        f"generator awake: {column}": usage.generator.awake,
+        f"backend awake: {column}": usage.backend.awake,
+        f"plane awake: {column}": usage.plane.awake,
+        f"idle: {column}": usage.idle,
+        f"capacity: {column}": usage.seconds * processors(),
+    }
 
-    Sockets' own buffers are not: an idle connection has none worth naming.
+
+class Idle(msgspec.Struct, frozen=True, kw_only=True):
+    """What each idle connection takes: bytes, and processor seconds per second, of a plane's processes and of all."""
+
+    memory: float
+    processes: float
+    machine: float
+
+
+def idle_costs(planes: Sequence[Plane], effort: Effort, say: Callable[[str], None]) -> dict[str, Idle]:
+    """What idle connections take of each plane, beyond what it takes without any.
+
+    Memory is that of its processes and of the kernel's tracking of connections; not that of sockets' own buffers, of
+    which an idle connection has none worth naming.
     """
-    before = _memory(plane)
-    with load.idle_connections(plane, effort.idle):
-        return (_memory(plane) - before) / effort.idle
+    say(f"no connections at all, for {effort.hold:g} s")
+    machine, *without = _used([None, *planes], effort.hold)
+    found = {}
+    for plane, processes in zip(planes, without, strict=True):
+        say(f"idle connections: {plane.name}")
+        before = _memory(plane)
+        with load.idle_connections(plane, effort.idle):
+            held = _memory(plane) - before
+            with_machine, with_processes = _used([None, plane], effort.hold)
+        found[plane.name] = Idle(
+            memory=held / effort.idle,
+            processes=(with_processes - processes) / effort.idle,
+            machine=(with_machine - machine) / effort.idle,
+        )
+    return found
+
+
+def _used(planes: Sequence[Plane | None], seconds: float) -> list[float]:
+    """Processor seconds per second of these planes' processes, and of the machine for None, over some time."""
+
+    def now() -> list[float]:
+        return [usage.machine_seconds() if one is None else usage.process_seconds(processes[one]) for one in planes]
+
+    processes = {plane: plane.processes() for plane in planes if plane is not None}
+    before, begun = now(), time.perf_counter()
+    time.sleep(seconds)  # What is measured is what happens when nothing happens.
+    passed, after = time.perf_counter() - begun, now()
+    return [(late - early) / passed for early, late in zip(before, after, strict=True)]
 
 
 def survival(plane: Plane, effort: Effort) -> dict[str, float]:
@@ -113,18 +168,3 @@ def _entry_bytes() -> int:
         if line.startswith("nf_conntrack "):
             return int(line.split()[3]) + 128  # The extensions (NAT, accounting) are a kmalloc-128 object.
     return 0
-
-
-def _busy_seconds() -> float:
-    """Processor time that the machine has spent working since it started."""
-    times = psutil.cpu_times()
-    return float(times.user + times.nice + times.system + times.irq + times.softirq)
-
-
-def _own_seconds(plane: Plane) -> float:
-    total = 0.0
-    for process in plane.processes():
-        with contextlib.suppress(psutil.NoSuchProcess):
-            used = process.cpu_times()
-            total += used.user + used.system
-    return total

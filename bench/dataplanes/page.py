@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import figures
+from dataplanes import limits
+from dataplanes.hosts import ADDRESSES
+from dataplanes.limits import ALONE, DIRECT
 
 TARGET = Path(__file__).parents[2] / "docs" / "data-planes.md"
 README = Path(__file__).parents[2] / "README.md"
 BEGIN, END = "<!-- written by make bench-dataplanes -->\n", "<!-- end -->\n"
-DIRECT = "direct"
 PLOT = "data-planes.svg"
 
-QUIET_LOAD = 0.7
+QUIET_LOAD = 0.3
+"""Processors kept busy by other work."""
 _MIB, _MS = 2**20, 1e3
 _RATES = (
     ("new connections/s", "new connections"),
@@ -32,9 +35,10 @@ _TIMES = (
     ("requests/s, 512 conn. p50", "512 conn. p50"), ("requests/s, 512 conn. p99", "512 conn. p99"),
 )  # fmt: skip
 _COSTS = (
-    ("machine CPU s/GB", "machine, CPU s per GB", "{:.2f}"),
-    ("process CPU s/GB", "processes, CPU s per GB", "{:.2f}"),
-)
+    ("machine", "machine"), ("generator", "generator"), ("backend", "backend"), ("plane", "plane's processes"),
+    ("rest", "rest"),
+)  # fmt: skip
+"""Whose processor time a GB takes, with names for people."""
 
 _OPENING = """\
 # Data planes side by side
@@ -45,8 +49,10 @@ the ratios: absolute rates depend on the machine, and client, gateway and backen
 ![Rates as a share of direct routing]({plot})
 
 *direct* is the same two hosts with nothing but routing between them. Each plane has a gateway host of its own in a
-network namespace; a value is the median of {rounds} rounds in which the planes take turns. Requests and new connections
-come from wrk (one thread) against nginx, bulk from iperf3, connects from a Python client.
+network namespace; a value is the median of {rounds} rounds in which the planes take turns, with {seconds:g} s for each
+sample. The client has {addresses} addresses. Requests and new connections come from wrk (a thread for each address)
+against nginx, bulk from iperf3 (a process for each stream), connects from a Python client. The run took {minutes:.0f}
+minutes.
 """
 
 
@@ -58,14 +64,16 @@ def write(result: Mapping[str, Any], target: Path) -> None:
     }
     plot(medians, target.with_name(PLOT))
     parts = [
-        _OPENING.format(plot=PLOT, rounds=result["effort"]["rounds"]),
+        _OPENING.format(plot=PLOT, addresses=ADDRESSES, minutes=result["took"] / 60, **result["effort"]),
         _where(result),
         "## Rates\n\nIn brackets: the share of *direct*.\n",
         _rates(medians),
+        *limits.section(medians, _RATES, table),
         "## Times\n",
         _times(medians),
         "## What it costs\n",
-        _costs(medians, result["effort"]["idle"]),
+        *_idle(result),
+        *_per_gigabyte(medians),
         "## Connections while the configuration changes\n",
         _survival(result),
         *_control_plane(figures.load("controlplane")),
@@ -76,12 +84,12 @@ def write(result: Mapping[str, Any], target: Path) -> None:
         _update_readme(medians)
 
 
-def _update_readme(medians: Mapping[str, Mapping[str, float]]) -> None:
+def _update_readme(medians: limits.Medians) -> None:
     """Exchange the table between the two marks."""
     rows = [
         (plane, *(f"{columns[column] / medians[DIRECT][column]:.2f}" for column, _ in _RATES))
         for plane, columns in medians.items()
-        if plane != DIRECT
+        if plane not in {ALONE, DIRECT}
     ]
     before, _, rest = README.read_text(encoding="utf-8").partition(BEGIN)
     _, mark, after = rest.partition(END)
@@ -92,7 +100,7 @@ def _update_readme(medians: Mapping[str, Mapping[str, float]]) -> None:
     print(f"written: {README}")
 
 
-def plot(medians: Mapping[str, Mapping[str, float]], target: Path) -> None:
+def plot(medians: limits.Medians, target: Path) -> None:
     """Bars of every rate as a share of direct routing."""
     import matplotlib as mpl
 
@@ -100,7 +108,7 @@ def plot(medians: Mapping[str, Mapping[str, float]], target: Path) -> None:
     mpl.rcParams["svg.hashsalt"] = "tidegate"  # The same figures give the same file.
     from matplotlib import pyplot as plt
 
-    shown = [plane for plane in medians if plane != DIRECT]
+    shown = [plane for plane in medians if plane not in {ALONE, DIRECT}]
     figure, axes = plt.subplots(figsize=(10, 4.5), layout="constrained")
     width = 0.8 / len(shown)
     for number, plane in enumerate(shown):
@@ -119,41 +127,61 @@ def _where(result: Mapping[str, Any]) -> str:
     machine = figures.machine()
     versions = [(plane, version) for plane, version in result["versions"].items() if plane != DIRECT]
     text = "## Where\n\n" + table(("what", "here"), [*machine.items(), *versions])
-    load = f"{text}\nLoad of the machine by other work when it began: {result['load']:.1f}.\n"
+    load = f"{text}\nProcessors that other work kept busy when it began: {result['load']:.1f}.\n"
     warning = "\n**That is too much for figures to rely on: run it again on a quiet machine.**\n"
     return load + (warning if result["load"] > QUIET_LOAD else "")
 
 
-def _rates(medians: Mapping[str, Mapping[str, float]]) -> str:
+def _rates(medians: limits.Medians) -> str:
     rows = []
     for plane, columns in medians.items():
         cells = [plane]
         for column, _ in _RATES:
             value = columns[column]
             shown = f"{value / _MIB:,.0f} MiB/s" if column.startswith("bulk") else f"{value:,.0f}/s"
-            cells.append(shown if plane == DIRECT else f"{shown} ({value / medians[DIRECT][column]:.2f})")
+            cells.append(shown if plane in {ALONE, DIRECT} else f"{shown} ({value / medians[DIRECT][column]:.2f})")
         rows.append(cells)
     return table(("plane", *(name for _, name in _RATES)), rows)
 
 
-def _times(medians: Mapping[str, Mapping[str, float]]) -> str:
+def _times(medians: limits.Medians) -> str:
     rows = [(plane, *(f"{columns[column] * _MS:.2f} ms" for column, _ in _TIMES)) for plane, columns in medians.items()]
     return (
-        "*connect*: from an idle client until the backend's first byte. The others: one request, at full rate.\n\n"
+        "*connect*: from an idle client until the backend's first byte; with *one host* that is what client and\n"
+        "backend take themselves. The others: one request, at full rate.\n\n"
         + table(("plane", *(name for _, name in _TIMES)), rows)
     )
 
 
-def _costs(medians: Mapping[str, Mapping[str, float]], idle: int) -> str:
+def _idle(result: Mapping[str, Any]) -> Iterator[str]:
+    effort = result["effort"]
+    yield (
+        f"Idle connections: what {effort['idle']:,} of them take beyond none at all, held for {effort['hold']:g} s,\n"
+        "told for 10,000. Memory: of the plane's processes and of connection tracking. Processor time in one second\n"
+        "of holding them: of the plane's processes, a controller included, and of the whole machine, with the\n"
+        "kernel's; the machine's clock is too coarse for single milliseconds.\n"
+    )
+    rows = [
+        (
+            plane, f"{found['memory'] * 10_000 / _MIB:.1f} MiB",
+            *(f"{max(0.0, found[part]) * 10_000 * _MS:.1f} ms" for part in ("processes", "machine")),
+        )
+        for plane, found in result["idle"].items()
+    ]  # fmt: skip
+    yield table(("plane", "memory", "processes' CPU per second", "machine's CPU per second"), rows)
+
+
+def _per_gigabyte(medians: limits.Medians) -> Iterator[str]:
+    yield (
+        "Bulk, 1 stream: processor time in seconds per GB, by who used it. The kernel's work for a plane is booked to\n"
+        "whoever sends, so *more than direct*, of the whole machine, is what a plane costs.\n"
+    )
+    direct = medians[DIRECT]["machine s/GB"]
     rows = []
     for plane, columns in medians.items():
-        memory = columns["bytes/idle connection"] * 10_000 / _MIB
-        rows.append((plane, f"{memory:.1f} MiB", *(form.format(columns[column]) for column, _, form in _COSTS)))
-    text = table(("plane", "memory per 10,000 idle connections", *(name for _, name, _ in _COSTS)), rows)
-    return (
-        f"{text}\nMemory: what processes and connection tracking take more with {idle:,} idle connections. Machine:\n"
-        "all processors together, for client and backend too; the difference to *direct* is the plane's.\n"
-    )
+        more = "" if plane in {ALONE, DIRECT} else f"{columns['machine s/GB'] - direct:.2f}"
+        rows.append((plane, *(f"{columns[f'{part} s/GB']:.2f}" for part, _ in _COSTS), more))
+    yield table(("plane", *(name for _, name in _COSTS), "more than direct"), rows)
 
 
 def _survival(result: Mapping[str, Any]) -> str:

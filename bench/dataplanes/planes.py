@@ -1,7 +1,8 @@
 """What is compared: each data plane as a program on its gateway host, configured as its own manual suggests.
 
 In: a link. Out: running processes that forward the same three ports to the same backend, and a way to change their
-configuration while they run. ``direct`` is routing without any gateway: the most that these hosts can do.
+configuration while they run. ``direct`` is routing without any gateway: the most that these hosts can do. ``one host``
+is not even that: the load begins where the backend is.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ import psutil
 from dataplanes.hosts import Link, inside
 from tidegate.dataplanes.envoy import binary
 
-PORTS = {"http": 8080, "bulk": 8090, "echo": 8100}
+BULK_PORTS = (8090, 8091, 8092, 8093)
+"""iperf3 takes one client at a time, and works in one thread: for several streams there are several."""
+PORTS = {"http": 8080, "echo": 8100, **{f"bulk-{port}": port for port in BULK_PORTS}}
 """The ports that every plane serves, and that the backend serves as well: so they are the same with ``direct``."""
 
 _PATIENCE_S = 30.0
@@ -41,7 +44,6 @@ class Plane(ABC):
     """One data plane on one link. ``reconfigure`` gives it another, equally good configuration."""
 
     name: ClassVar[str]
-    kernel: ClassVar[bool] = False
 
     def __init__(self, link: Link, directory: Path) -> None:
         self.link = link
@@ -50,9 +52,9 @@ class Plane(ABC):
         self._processes: list[subprocess.Popen[bytes]] = []
 
     @property
-    def address(self) -> str:
+    def addresses(self) -> tuple[str, ...]:
         """What clients connect to."""
-        return self.link.gateway
+        return self.link.gateways
 
     @abstractmethod
     def start(self) -> None:
@@ -78,19 +80,13 @@ class Plane(ABC):
                 process.wait()
 
     def processes(self) -> list[psutil.Process]:
-        """What carries the traffic: all processes on the gateway host except controllers."""
+        """Its processes: all on the gateway host, a controller that none of the traffic passes included."""
         pids = subprocess.run(["ip", "netns", "pids", self.link.namespace], capture_output=True, text=True, check=True)
         found = []
         for pid in pids.stdout.split():
             with contextlib.suppress(psutil.NoSuchProcess):
-                process = psutil.Process(int(pid))
-                if self.carries(process):
-                    found.append(process)
+                found.append(psutil.Process(int(pid)))
         return found
-
-    def carries(self, process: psutil.Process) -> bool:
-        """Whether a process of the gateway host carries traffic."""
-        return not process.name().startswith("python") and "tidegate" not in process.name()
 
     def launch(self, *command: str) -> subprocess.Popen[bytes]:
         """Start a program on the gateway host; what it prints goes to a file."""
@@ -129,12 +125,11 @@ class Direct(Plane):
     """Routing: the client connects to the backend's own address."""
 
     name = "direct"
-    kernel = True
 
     @property
-    def address(self) -> str:
+    def addresses(self) -> tuple[str, ...]:
         """The backend's."""
-        return self.link.backend
+        return self.link.backends
 
     def start(self) -> None:
         """Nothing runs."""
@@ -145,6 +140,16 @@ class Direct(Plane):
     def version(self) -> str:
         """The kernel's."""
         return f"Linux {os.uname().release}"
+
+
+class OneHost(Direct):
+    """Not even routing: on the backend's host, what sends the load connects to what answers it."""
+
+    name = "one host"
+
+    def processes(self) -> list[psutil.Process]:
+        """None: those of that host are the backend."""
+        return []
 
 
 class Tidegate(Plane):
@@ -224,7 +229,7 @@ class Tidegate(Plane):
                 "metadata": {"name": name, "labels": {"kubernetes.io/service-name": name}},
                 "addressType": "IPv4",
                 "ports": [{"port": port}],
-                "endpoints": [{"addresses": [self.link.backend]}],
+                "endpoints": [{"addresses": [self.link.backends[0]]}],
             }
 
     def _ready(self) -> bool:
@@ -241,7 +246,6 @@ class TidegateKernel(Tidegate):
 
     name = "tidegate-nftables"
     plane = "nftables"
-    kernel = True
 
 
 class TidegateEnvoy(Tidegate):
@@ -305,7 +309,7 @@ class BareEnvoy(Plane):
         }
 
     def _cluster(self, name: str, port: int) -> dict[str, object]:
-        address = {"socket_address": {"address": self.link.backend, "port_value": port}}
+        address = {"socket_address": {"address": self.link.backends[0], "port_value": port}}
         endpoints = [{"lb_endpoints": [{"endpoint": {"address": address}}]}]
         limits = {"thresholds": [{"max_connections": 1_000_000, "max_pending_requests": 1_000_000}]}
         return {
@@ -346,7 +350,7 @@ class HAProxy(Plane):
             "defaults", "  mode tcp", "  timeout connect 5s", "  timeout client 1h", "  timeout server 1h",
         ]  # fmt: skip
         for name, port in PORTS.items():
-            backend = f"{self.link.backend}:{port}"
+            backend = f"{self.link.backends[0]}:{port}"
             lines += [
                 f"listen {name}", f"  bind 0.0.0.0:{port}", "  balance roundrobin",
                 f"  server a {backend} weight {1 + number % 2}", f"  server b {backend} weight 1",
@@ -382,7 +386,7 @@ class Nginx(Plane):
     def _write(self, number: int) -> None:
         servers = []
         for name, port in PORTS.items():
-            backend = f"{self.link.backend}:{port}"
+            backend = f"{self.link.backends[0]}:{port}"
             servers += [
                 f"upstream {name} {{ server {backend} weight={1 + number % 2}; server {backend}; }}",
                 f"server {{ listen {port} backlog=65535; proxy_pass {name}; proxy_timeout 1h; }}",
