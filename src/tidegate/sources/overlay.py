@@ -318,12 +318,13 @@ class BackendOverlay:
         for names in sorted(self._failing):
             answer = self._answers[names]
             kept = "; its last addresses stay" if answer.addresses else ""
-            users = ", ".join(str(user) for user in sorted(self._waiting[names]))
-            yield Diagnostic(
-                severity=Severity.WARNING,
-                location=Location(names[0]),
-                message=f"{answer.failure}{kept} (a backend of Service {users})",
-            )
+            for user in sorted(self._waiting[names]):
+                yield Diagnostic(
+                    severity=Severity.WARNING,
+                    location=Location(names[0]),
+                    object=ObjectKey(CORE_GROUP, Service.KIND, user.namespace, user.name),
+                    message=f"{answer.failure}{kept}",
+                )
 
 
 def _uses(route: TCPRoute) -> Iterator[tuple[ServiceName, int]]:

@@ -172,11 +172,8 @@ def test_names_are_looked_up_and_followed() -> None:
     assert world.endpoints("web", 1) == ["10.0.0.1:7000", "10.0.0.2:7000", "10.0.0.9:7"]
     world.answer("db", addresses=("10.0.0.1", "10.0.0.2"), failure="the name db does not resolve")
     assert world.last.changes == ()
-    assert [(one.severity, str(one)) for one in world.diagnostics] == [
-        (
-            Severity.WARNING,
-            "db: the name db does not resolve; its last addresses stay (a backend of Service default/web)",
-        )
+    assert [(one.severity, str(one.object), str(one)) for one in world.diagnostics] == [
+        (Severity.WARNING, "Service default/web", "db: the name db does not resolve; its last addresses stay")
     ]
     world.answer("db", addresses=("10.0.0.3",))
     assert world.endpoints("web", 1) == ["10.0.0.3:7000", "10.0.0.9:7"]

@@ -96,6 +96,8 @@ def _without_endpoints(reference: Reference, inventory: Inventory) -> str:
     slices = f"an EndpointSlice with the label {SERVICE_NAME_LABEL}: {reference.name}"
     if inventory.in_cluster:
         return f"nothing says where it runs: its selector finds no Pods, or it has none and lacks {slices}"
+    if inventory.is_unresolved("Service", reference.namespace, reference.name):
+        return f"the name of its host does not resolve: correct it, or give the address, as in '{reference.flag}'"
     return f"nothing says where it runs: use '{reference.flag}', or '--dns' to resolve its name, or add {slices}"
 
 

@@ -37,13 +37,21 @@ class Hint(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class Inventory:
     """All objects of a state, found by kind, namespace and name.
 
-    ``rejected`` are the objects (``Kind namespace/name``) whose newest version is invalid. ``in_cluster``: advice
-    about flags of an instance helps nobody.
+    ``rejected`` are the objects (``Kind namespace/name``) whose newest version is invalid, ``unresolved`` those that a
+    flag gives a host name which does not resolve. ``in_cluster``: advice about flags of an instance helps nobody.
     """
 
-    def __init__(self, objects: Iterable[ApiObject], rejected: Iterable[str] = (), *, in_cluster: bool = False) -> None:
+    def __init__(
+        self,
+        objects: Iterable[ApiObject],
+        rejected: Iterable[str] = (),
+        *,
+        unresolved: Iterable[str] = (),
+        in_cluster: bool = False,
+    ) -> None:
         self.in_cluster = in_cluster
         self._rejected = frozenset(rejected)
+        self._unresolved = frozenset(unresolved)
         self._objects: dict[tuple[str, str], dict[tuple[str, str], ApiObject]] = {}
         for item in objects:
             of_kind = self._objects.setdefault((group_of(item), str(item["kind"])), {})
@@ -57,6 +65,10 @@ class Inventory:
     def is_rejected(self, kind: str, namespace: str, name: str) -> bool:
         """Whether the input has such an object, but an invalid one."""
         return f"{kind} {namespace}/{name}" in self._rejected
+
+    def is_unresolved(self, kind: str, namespace: str, name: str) -> bool:
+        """Whether a host name that a flag gives for such an object does not resolve."""
+        return f"{kind} {namespace}/{name}" in self._unresolved
 
     def of_kind(self, kind: str) -> list[ApiObject]:
         """All objects of a kind, in input order."""
@@ -89,9 +101,11 @@ def _service_of(item: ApiObject) -> tuple[str, str]:
 
 
 def inventory_of(state: State) -> Inventory:
-    """The objects of a state, and which ones are invalid."""
+    """The objects of a state, and what is wrong with them."""
     rejected = (item.object for item in state.problems if item.severity == "error")
-    return Inventory(state.objects, rejected, in_cluster=state.cluster)
+    # A warning about an object that is at no line of a file is about what a flag says of it.
+    unresolved = (item.object for item in state.problems if item.severity == "warning" and not item.line)
+    return Inventory(state.objects, rejected, unresolved=unresolved, in_cluster=state.cluster)
 
 
 def title(item: ApiObject) -> str:

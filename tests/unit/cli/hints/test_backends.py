@@ -17,9 +17,11 @@ from tidegate.names import CONTROLLER_NAME
 GATEWAY = gateway("g", [listener("foo", 8080)])
 
 
-def hints(folder: Path, reference: Manifest, *documents: Manifest | list[Manifest]) -> list[Hint]:
+def hints(
+    folder: Path, reference: Manifest, *documents: Manifest | list[Manifest], backends: tuple[str, ...] = ()
+) -> list[Hint]:
     route = tcproute("r", [parent("g")], [reference])
-    return list(hints_about(checked(folder, GATEWAY, route, *documents).state))
+    return list(hints_about(checked(folder, GATEWAY, route, *documents, backends=backends).state))
 
 
 def messages(*arguments: object) -> list[str]:
@@ -107,6 +109,20 @@ def test_a_port_of_another_protocol_needs_no_endpoints(tmp_path: Path) -> None:
     udp = service("svc")
     udp["spec"]["ports"][0]["protocol"] = "UDP"
     assert hints(tmp_path, backend("svc"), udp) == []
+
+
+def test_a_flag_whose_name_does_not_resolve_is_not_advised_again(tmp_path: Path) -> None:
+    """Who gave ``--backend`` is told what is wrong with it, not to give it."""
+    found = hints(tmp_path, backend("svc"), backends=("svc:6000=tidegate.invalid:7001",))
+    assert [(hint.object, hint.message) for hint in found] == [
+        (
+            "Service default/svc",
+            (
+                "the name of its host does not resolve: correct it, or give the address, as in "
+                "'--backend svc:6000=127.0.0.1:7001'"
+            ),
+        )
+    ]
 
 
 def test_in_a_cluster_no_flag_of_an_instance_is_advised() -> None:
