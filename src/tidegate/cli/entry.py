@@ -1,10 +1,13 @@
 """Where the command begins: loads the command line, which takes a moment, and hands over to it.
 
-It loads nothing else before, so that a Ctrl-C in that moment ends as it does later: without a traceback.
+It loads next to nothing before. In that moment a Ctrl-C ends the process at once: as an exception it would come out
+wherever the loading is just then, as a traceback, or not at all.
 """
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 
 _INTERRUPTED = 130
@@ -13,8 +16,15 @@ _INTERRUPTED = 130
 
 def main() -> None:
     """The console script ``tidegate``."""
+    # Who starts it with Ctrl-C ignored, as a shell does in the background, means it.
+    interruptible = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if interruptible:
+        signal.signal(signal.SIGINT, lambda *_: os._exit(_INTERRUPTED))
+    from tidegate.cli.main import main as command
+
     try:
-        from tidegate.cli.main import main as command
+        if interruptible:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        command()
     except KeyboardInterrupt:
         sys.exit(_INTERRUPTED)
-    command()
