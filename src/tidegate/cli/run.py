@@ -42,6 +42,33 @@ Examples:
 """
 
 
+_OnExit = Annotated[
+    OnExit, typer.Option(help="At the end: let connections end (drain), or leave everything serving (keep).")
+]
+_DrainTime = Annotated[str, typer.Option(metavar="TIME", help="How long connections may take to end: 10s, 1m, 500ms.")]
+_NoWatch = Annotated[bool, typer.Option("--no-watch", help="Do not follow changes of the files.")]
+_LogFormat = Annotated[
+    LogFormat | None,
+    typer.Option(
+        metavar="console|json",
+        parser=parse_log_format,
+        autocompletion=lambda: [item.value for item in LogFormat],
+        help="Structured logs instead of the live view.",
+        show_default=False,
+    ),
+]
+_AccessLog = Annotated[
+    str,
+    typer.Option(
+        metavar="off|text|json[=PATH]",
+        help="One line per connection, to standard output or PATH; off: none.",
+    ),
+]
+_Envoy = Annotated[
+    Path | None, typer.Option(metavar="PATH", help="The Envoy to run, instead of the one installed along.")
+]
+
+
 def run(
     paths: options.Paths,
     *,
@@ -51,39 +78,21 @@ def run(
     name: options.Name = None,
     state_dir: options.StateDirectory = None,
     admin: options.Admin = None,
-    on_exit: Annotated[
-        OnExit, typer.Option(help="At the end: let connections end (drain), or leave everything serving (keep).")
-    ] = OnExit.DRAIN,
-    drain_time: Annotated[
-        str, typer.Option(metavar="TIME", help="How long connections may take to end: 10s, 1m, 500ms.")
-    ] = "10s",
-    no_watch: Annotated[bool, typer.Option("--no-watch", help="Do not follow changes of the files.")] = False,
-    log_format: Annotated[
-        LogFormat | None,
-        typer.Option(
-            metavar="console|json",
-            parser=parse_log_format,
-            autocompletion=lambda: [item.value for item in LogFormat],
-            help="Structured logs instead of the live view.",
-            show_default=False,
-        ),
-    ] = None,
-    access_log: Annotated[
-        str,
-        typer.Option(
-            metavar="off|text|json[=PATH]",
-            help="One line per connection, to standard output or PATH; off: none.",
-        ),
-    ] = "off",
+    on_exit: _OnExit = OnExit.DRAIN,
+    drain_time: _DrainTime = "10s",
+    no_watch: _NoWatch = False,
+    log_format: _LogFormat = None,
+    access_log: _AccessLog = "off",
     controller_name: options.ControllerName = CONTROLLER_NAME,
-    envoy: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="The Envoy to run, instead of the one installed along.")
-    ] = None,
+    envoy: _Envoy = None,
     source_address: options.SourceAddressOption = SourceAddress.MASQUERADE,
     allow_route_localnet: options.AllowRouteLocalnet = False,
     allow_shadow: options.AllowShadow = False,
 ) -> None:
     """Run an instance until it is told to stop."""
+    kernel = KernelSettings(
+        source_address=source_address, allow_route_localnet=allow_route_localnet, allow_shadow=allow_shadow
+    )
     settings = RunSettings(
         paths=tuple(paths),
         backends=tuple(backend or ()),
@@ -98,9 +107,7 @@ def run(
         watch=not no_watch,
         access_log=parse_access_log(access_log),
         envoy=envoy,
-        kernel=KernelSettings(
-            source_address=source_address, allow_route_localnet=allow_route_localnet, allow_shadow=allow_shadow
-        ),
+        kernel=kernel,
     )
     raise typer.Exit(run_instance(settings, log_format))
 
