@@ -7,16 +7,20 @@ rules hold.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from tidegate.dataplanes.nftables import bytecode, ruleset
 from tidegate.dataplanes.nftables.image import Steps
-from tidegate.dataplanes.nftables.ruleset import Element
+from tidegate.dataplanes.nftables.ruleset import Element, Place
 from tidegate.dataplanes.nftables.wire import Request
 from tidegate.names import SocketKey
 
 Send = Callable[[Sequence[Request]], Mapping[int, int]]
 """One transaction; returns the positions of the requests that were refused and why, -1 for the whole."""
+
+Removable = Place | str
+"""An element by its place, or the chain of a choice by its name."""
 
 
 def commit(table: str, work: Mapping[SocketKey, Steps], send: Send) -> dict[SocketKey, int]:
@@ -41,12 +45,29 @@ def commit(table: str, work: Mapping[SocketKey, Steps], send: Send) -> dict[Sock
     return faults
 
 
-def sweep(table: str, steps: Iterable[Steps], send: Send) -> None:
-    """Remove what nothing leads to any more. What is not there any more needs no removal."""
+def sweep(table: str, steps: Sequence[Steps], send: Send) -> dict[Removable, int]:
+    """Remove what nothing leads to any more. Returns what the kernel keeps all the same, each with its error number;
+    what is not there any more needs no removal.
+    """
     requests = leaving(table, steps)
-    if requests and send(requests):
-        for request in leaving(table, steps, apart=True):
-            send([request])
+    if not requests or not send(requests):
+        return {}
+    kept: dict[Removable, int] = {}
+    for one in steps:
+        for place in one.dropped:
+            kept[place] = _refusal(bytecode.drop_elements(table, place.map, [place.key]), send)
+        for chain in one.unused:
+            kept[chain] = _refusal(bytecode.remove_choice(table, chain), send)
+    return {what: number for what, number in kept.items() if number}
+
+
+def empty(table: str, names: Sequence[str], send: Send) -> dict[str, int]:
+    """Remove all elements of sets and maps. Returns those that the kernel does not empty, as ``sweep`` does."""
+    requests = [bytecode.empty_set(table, name) for name in names]
+    if not send(requests):
+        return {}
+    refusals = {name: _refusal([request], send) for name, request in zip(names, requests, strict=True)}
+    return {name: number for name, number in refusals.items() if number}
 
 
 def entering(table: str, work: Iterable[Steps]) -> list[Request]:
@@ -71,8 +92,8 @@ def entering(table: str, work: Iterable[Steps]) -> list[Request]:
     return requests
 
 
-def leaving(table: str, work: Iterable[Steps], *, apart: bool = False) -> list[Request]:
-    """The later transaction; ``apart``: with a request for each removal."""
+def leaving(table: str, work: Iterable[Steps]) -> list[Request]:
+    """The later transaction."""
     dropped: dict[str, list[bytes]] = {}
     requests: list[Request] = []
     chains: list[str] = []
@@ -81,11 +102,16 @@ def leaving(table: str, work: Iterable[Steps], *, apart: bool = False) -> list[R
         for place in steps.dropped:
             dropped.setdefault(place.map, []).append(place.key)
     for name, keys in dropped.items():
-        for group in [[key] for key in keys] if apart else [keys]:
-            requests += bytecode.drop_elements(table, name, group)
+        requests += bytecode.drop_elements(table, name, keys)
     for chain in chains:
         requests += bytecode.remove_choice(table, chain)
     return requests
+
+
+def _refusal(requests: Iterable[Request], send: Send) -> int:
+    """Send removals one after the other. Returns the number of the last error that matters, 0 without one."""
+    numbers = [number for request in requests for number in send([request]).values()]
+    return next((number for number in reversed(numbers) if number != errno.ENOENT), 0)
 
 
 def _changed(table: str, name: str, replaced: Sequence[Element], put: Sequence[Element]) -> list[Request]:

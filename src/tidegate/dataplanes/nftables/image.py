@@ -7,7 +7,7 @@ looks into several maps in turn: what it may still be led to is removed in a lat
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -92,12 +92,20 @@ class Image:
             self._elements[element.place] = element
         self._remove(steps.ended)
 
-    def swept(self, steps: Steps) -> None:
-        """The later transaction is in force."""
-        self._remove(steps.dropped)
+    def swept(self, steps: Steps, kept: Collection[Place | str] = ()) -> None:
+        """The later transaction is in force, but for what the kernel ``kept``: places and chains that are leftovers
+        now.
+        """
+        self._remove(place for place in steps.dropped if place not in kept)
+        self._unclaimed.update(place for place in steps.dropped if place in kept)
         for chain in steps.unused:
-            self._choices.pop(chain, None)
-            self._unclaimed_chains.discard(chain)
+            if chain in kept:
+                # Its rules are perhaps gone.
+                self._choices[chain] = ()
+                self._unclaimed_chains.add(chain)
+            else:
+                self._choices.pop(chain, None)
+                self._unclaimed_chains.discard(chain)
 
     def correct(self, elements: Iterable[Element], choices: Mapping[str, Sequence[bytes]]) -> None:
         """The kernel was read again, and has these."""

@@ -22,6 +22,7 @@ from tidegate.dataplanes.nftables.options import NftablesOptions
 from tidegate.dataplanes.nftables.ruleset import LANES, NOTHING, Forwarding, Place, Rung, mark_bytes
 from tidegate.dataplanes.nftables.structure import TableName
 from tidegate.dataplanes.nftables.threads import to_the_end
+from tidegate.errors import DataPlaneError
 from tidegate.names import SocketKey
 from tidegate.telemetry.logs import logger
 
@@ -52,6 +53,7 @@ class Keeper:
         self._rungs: set[Rung] = set()
         self._generation = 0
         self._shape: Mapping[str, int] = {}
+        self._untidy = False
         self._working = asyncio.Lock()
 
     def close(self) -> None:
@@ -84,14 +86,15 @@ class Keeper:
                 key: self._image.steps(self._present.get(key, NOTHING), one.forwarding, admitted=one.admitted)
                 for key, one in wanted.items()
             }
-            faults = await to_the_end(self._counting, self._kernel.commit, work)
+            done = await to_the_end(self._counting, self._kernel.commit, work)
+            faults = dict(done.faults)
             actual = await to_the_end(self._kernel.read) if faults else None
         for key, one in wanted.items():
             self._image.claim(one.forwarding)
             if key in faults:
                 continue
             self._image.entered(work[key])
-            self._image.swept(work[key])
+            self._image.swept(work[key], done.kept)
             if one.forwarding is NOTHING:
                 self._present.pop(key, None)
             else:
@@ -99,18 +102,30 @@ class Keeper:
         if actual is not None:
             # Perhaps the kernel refused because something is there that the image does not show.
             self._image.correct(actual.elements, adoption(actual, ()).choices)
+        self._untidy = self._untidy or bool(done.kept)
         return faults
 
+    @property
+    def untidy(self) -> bool:
+        """Whether the kernel kept something that was to be removed: it is left for ``sweep``."""
+        return self._untidy
+
     async def sweep(self) -> None:
-        """The plan is complete: remove what nobody wanted. Raises as ``write``."""
-        steps = self._image.leftovers()
-        if steps == Steps():
-            return
-        _log.info("removing what is not in the plan", entries=len(steps.ended))
+        """The plan is complete: remove what nobody wanted. Raises as ``write``, also when the kernel keeps some of it,
+        which is left for the next time.
+        """
         async with self._working:
-            await to_the_end(self._counting, self._kernel.sweep, steps)
-        self._image.entered(Steps(ended=steps.ended))
-        self._image.swept(steps)
+            steps = self._image.leftovers()
+            if steps != Steps():
+                _log.info("removing what is not in the plan", entries=len(steps.ended))
+            kept = await to_the_end(self._counting, self._kernel.sweep, steps)
+        self._image.entered(Steps(ended=tuple(place for place in steps.ended if place not in kept)))
+        self._image.swept(steps, kept)
+        self._untidy = bool(kept)
+        if kept:
+            what, why = next(iter(kept.items()))
+            name = what if isinstance(what, str) else f"an element of {what.map}"
+            raise DataPlaneError(f"the kernel keeps {name} ({len(kept)} in all): {why}")
 
     def has(self, place: Place) -> bool:
         """Whether the kernel has an element there."""
@@ -141,6 +156,7 @@ class Keeper:
     def _take(self, found: Adoption) -> None:
         self._image, self._present = Image(found.elements, found.choices), {}
         self._rungs = set(found.rungs)
+        self._untidy = False
 
     def _begin(self, slot: int | None) -> Adoption:
         tables = self._kernel.tables()

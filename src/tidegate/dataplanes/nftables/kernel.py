@@ -15,10 +15,10 @@ import msgspec
 from tidegate.dataplanes.nftables import bytecode, ruleset
 from tidegate.dataplanes.nftables.adoption import Contents
 from tidegate.dataplanes.nftables.bytecode import Counted, TableFact
-from tidegate.dataplanes.nftables.commit import commit, sweep
+from tidegate.dataplanes.nftables.commit import Removable, commit, empty, sweep
 from tidegate.dataplanes.nftables.image import Steps
 from tidegate.dataplanes.nftables.netlink import Netlink
-from tidegate.dataplanes.nftables.ruleset import Element
+from tidegate.dataplanes.nftables.ruleset import Element, Place
 from tidegate.dataplanes.nftables.structure import TableName
 from tidegate.dataplanes.nftables.wire import Message, Request
 from tidegate.errors import DataPlaneError
@@ -37,6 +37,15 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     opened: tuple[Counted, ...]
     refused: tuple[Counted, ...]
     traffic: tuple[Counted, ...]
+
+
+class Committed(msgspec.Struct, frozen=True, kw_only=True):
+    """What the kernel did not take: the sockets at fault, and what it keeps although it was to be removed; each with
+    the reason.
+    """
+
+    faults: Mapping[SocketKey, str]
+    kept: Mapping[Removable, str]
 
 
 class Kernel:
@@ -90,27 +99,37 @@ class Kernel:
         opened, refused, traffic = (tuple(self._counted(name)) for name in _COUNTERS)
         return Counts(opened=opened, refused=refused, traffic=traffic)
 
-    def commit(self, work: Mapping[SocketKey, Steps]) -> dict[SocketKey, str]:
-        """Bring steps into the kernel: first what they add and change, then what they remove. Returns the sockets at
-        fault where the kernel refuses, with its reason; nothing of theirs was changed.
+    def commit(self, work: Mapping[SocketKey, Steps]) -> Committed:
+        """Bring steps into the kernel: first what they add and change, then what they remove. Of the sockets at fault
+        nothing was changed.
         """
         entering = {key: steps for key, steps in work.items() if steps.first}
         faults = commit(self._table, entering, self._send) if entering else {}
-        sweep(self._table, [steps for key, steps in work.items() if key not in faults], self._send)
-        return {key: os.strerror(number) for key, number in faults.items()}
+        kept = sweep(self._table, [steps for key, steps in work.items() if key not in faults], self._send)
+        return Committed(
+            faults={key: os.strerror(number) for key, number in faults.items()},
+            kept={what: os.strerror(number) for what, number in kept.items()},
+        )
 
-    def sweep(self, steps: Steps) -> None:
-        """Remove entries, and then what nothing leads to any more."""
-        sweep(self._table, [msgspec.structs.replace(steps, dropped=steps.ended, unused=())], self._send)
-        sweep(self._table, [steps], self._send)
+    def sweep(self, steps: Steps) -> Mapping[Removable, str]:
+        """Remove entries, and then what nothing leads to any more. Returns what the kernel keeps, with the reason."""
+        entries = sweep(self._table, [Steps(dropped=steps.ended)], self._send)
+        kept = entries | sweep(self._table, [steps], self._send)
+        return {what: os.strerror(number) for what, number in kept.items()}
 
     def remove_elements(self, keys: Mapping[str, Collection[bytes]]) -> None:
-        """Remove elements, by set."""
-        self._send([one for name, some in keys.items() for one in bytecode.drop_elements(self._table, name, [*some])])
+        """Remove elements, by set. Raises DataPlaneError also when the kernel keeps some of those that are there."""
+        places = tuple(Place(name, key) for name, some in keys.items() for key in some)
+        kept = sweep(self._table, [Steps(dropped=places)], self._send)
+        if kept:
+            raise DataPlaneError(f"the kernel keeps {len(kept)} elements: {os.strerror(next(iter(kept.values())))}")
 
     def close_entries(self, _: None = None) -> None:
-        """Translate no new connection any more."""
-        self._send([bytecode.empty_set(self._table, name) for name in ruleset.ENTRY_MAPS])
+        """Translate no new connection any more. Raises DataPlaneError also when the kernel goes on with some."""
+        kept = empty(self._table, ruleset.ENTRY_MAPS, self._send)
+        if kept:
+            name, number = next(iter(kept.items()))
+            raise DataPlaneError(f"the kernel does not empty the map {name}: {os.strerror(number)}")
 
     def delete(self) -> None:
         """Remove the table, if it is there."""

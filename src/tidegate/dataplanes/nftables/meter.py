@@ -22,7 +22,7 @@ from tidegate.dataplanes import trafficfile
 from tidegate.dataplanes.nftables import conntrack, ruleset
 from tidegate.dataplanes.nftables.conntrack import Connections
 from tidegate.dataplanes.nftables.keeper import Keeper
-from tidegate.dataplanes.nftables.kernel import Counts, Kernel
+from tidegate.dataplanes.nftables.kernel import Counts, Kernel, TableLostError
 from tidegate.dataplanes.nftables.marks import Marks, SeriesOfMarks
 from tidegate.dataplanes.nftables.netlink import Netlink
 from tidegate.dataplanes.nftables.ruleset import mark_of
@@ -80,6 +80,7 @@ class Meter:
         self._told: Sequence[Traffic] = ()
         self._told_of = -1
         self._changed = False
+        self._trouble = ""
 
     def close(self) -> None:
         """Release what is held."""
@@ -195,9 +196,14 @@ class Meter:
         }
         try:
             await self._keeper.remove_lanes(idle, counters)
+        except TableLostError:
+            return  # They are gone with it, or come back; it is made again soon.
         except DataPlaneError as error:
-            _log.debug("lanes not freed", reason=str(error))
+            if str(error) != self._trouble:
+                _log.warning("lanes not freed", reason=str(error))
+            self._trouble = str(error)
             return
+        self._trouble = ""
         # Not while a look adds up in its thread.
         async with self._looking:
             self._ledger.vanish(self._keeper.origin.generation, map(str, idle))

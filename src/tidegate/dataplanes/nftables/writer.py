@@ -28,6 +28,7 @@ _ROUND = 1_000
 _RETRY_SECONDS = 0.5
 _TABLE_SECONDS = 1.0
 _AFTER_ERROR_SECONDS = 1.0
+_SWEEP_SECONDS = 5.0
 
 _log = logger("nftables")
 
@@ -56,6 +57,8 @@ class Writer:
         self._work = asyncio.Event()
         self._complete = False
         self._swept = False
+        self._sweep_due = 0.0
+        self._sweep_trouble = ""
 
     @property
     def complete(self) -> bool:
@@ -105,11 +108,13 @@ class Writer:
             await self._sweep()
 
     async def retry(self) -> None:
-        """Offer sockets again that the kernel refused, until cancelled."""
+        """Offer sockets again that the kernel refused, and removals, until cancelled."""
         retries, loop = BindRetries(), asyncio.get_running_loop()
         while True:
             await asyncio.sleep(_RETRY_SECONDS)
             self.due(retries.due(self._settlement.rejected(), loop.time()))
+            if self._sweep_trouble:
+                self._work.set()
 
     async def watch_table(self) -> None:
         """Notice when somebody removed the table, until cancelled."""
@@ -164,14 +169,22 @@ class Writer:
         return key in self._catalog.sockets() and free and not self._settlement.is_elsewhere(key)
 
     async def _sweep(self) -> None:
-        """After the first plan: remove what an earlier controller left and nobody wants."""
-        if self._swept or not self._complete or self._waiting or self._settlement.rejected():
+        """After the first plan: remove what an earlier controller left; later, what the kernel would not remove."""
+        if self._swept and not self._keeper.untidy:
+            return
+        if not self._complete or self._waiting or self._settlement.rejected():
+            return
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._sweep_due:
             return
         try:
             await self._keeper.sweep()
         except DataPlaneError as error:
-            _log.warning("leftovers not removed", reason=str(error))
+            if str(error) != self._sweep_trouble:
+                _log.warning("leftovers not removed", reason=str(error))
+            self._sweep_trouble, self._sweep_due = str(error), loop.time() + _SWEEP_SECONDS
             return
+        self._sweep_trouble = ""
         self._marks.forget_the_rest()
         self._meter.look_soon()
         self._swept = True

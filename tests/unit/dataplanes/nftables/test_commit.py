@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from support.plans import forward, pool, socket_key
 from support.tables import Planner
-from tidegate.dataplanes.nftables.commit import commit, entering, leaving, sweep
+from tidegate.dataplanes.nftables.commit import commit, empty, entering, leaving, sweep
 from tidegate.dataplanes.nftables.image import Image, Steps
 from tidegate.dataplanes.nftables.ruleset import NOTHING, Element, Place
 from tidegate.dataplanes.nftables.wire import Request, attributes_of, text_of
@@ -24,14 +24,15 @@ BAD = b"this is refused"
 class Kernel:
     """Takes transactions as a whole or not at all; refuses those with ``BAD``, and says which request it was or not."""
 
-    def __init__(self, *, says_who: bool = True) -> None:
+    def __init__(self, *, says_who: bool = True, number: int = errno.EINVAL) -> None:
         self.says_who = says_who
+        self.number = number
         self.taken: list[bytes] = []
         self.transactions = 0
 
     def send(self, requests: Sequence[Request]) -> Mapping[int, int]:
         self.transactions += 1
-        refused = {number: errno.EINVAL for number, one in enumerate(requests) if BAD in one.body}
+        refused = {number: self.number for number, one in enumerate(requests) if BAD in one.body}
         if not refused:
             self.taken += [one.body for one in requests]
             return {}
@@ -112,15 +113,36 @@ def test_later_part() -> None:
     """Elements go before the chains that they led to."""
     requests = leaving("table", [STEPS, Steps(dropped=(Place("choices", b"more"),))])
     assert kinds(requests) == [DELETE_ELEMENT, DELETE_ELEMENT, DELETE_RULE, 5]
-    assert len(leaving("table", [STEPS], apart=True)) == 5
 
 
 @pytest.mark.parametrize("bad", [False, True])
-def test_sweep(bad: bool) -> None:
-    """What can be removed is, also when something else cannot; nothing to do needs no transaction."""
-    kernel = Kernel()
-    sweep("table", [STEPS, Steps(dropped=(Place("lanes", BAD),))] if bad else [STEPS], kernel.send)
+@pytest.mark.parametrize("says_who", [False, True])
+def test_sweep(bad: bool, says_who: bool) -> None:
+    """What can be removed is, also when something else cannot, which is told; nothing to do needs no transaction."""
+    kernel = Kernel(says_who=says_who)
+    work = [STEPS, Steps(dropped=(Place("lanes", BAD),), unused=(BAD.decode(),))] if bad else [STEPS]
+    number = errno.EINVAL if says_who else errno.ENOSPC
+    assert sweep("table", work, kernel.send) == (
+        dict.fromkeys([Place("lanes", BAD), BAD.decode()], number) if bad else {}
+    )
     assert all(map(kernel.has, (b"one!", b"two!", b"mark", b"choice/x")))
     assert (kernel.transactions > 1) is bad
     sweep("table", [Steps()], kernel.send)
     assert (kernel.transactions > 1) is bad
+
+
+def test_sweep_of_what_is_gone() -> None:
+    """What is not there needs no removal, and does not keep the rest from being removed."""
+    kernel = Kernel(number=errno.ENOENT)
+    assert sweep("table", [STEPS, Steps(dropped=(Place("lanes", BAD),))], kernel.send) == {}
+    assert kernel.has(b"one!")
+
+
+def test_empty() -> None:
+    """All sets are emptied; one that cannot be is told, one that is not there is empty."""
+    kernel = Kernel()
+    assert empty("table", ["one", "two"], kernel.send) == {}
+    assert kernel.transactions == 1
+    assert empty("table", ["three", BAD.decode()], kernel.send) == {BAD.decode(): errno.EINVAL}
+    assert kernel.has(b"three")
+    assert empty("table", [BAD.decode()], Kernel(number=errno.ENOENT).send) == {}

@@ -186,6 +186,25 @@ def test_comments_are_no_difference() -> None:
     assert Image([*bare, wanted.entry]).steps(NOTHING, wanted, admitted=True) == Steps()
 
 
+def test_what_the_kernel_kept_is_a_leftover() -> None:
+    """It is to be removed again, unless a socket wants it by then; a chain's rules are written anew for that."""
+    planner, writer, key = Planner(), Writer(), socket_key(80)
+    wanted = planner.forwarding(SPLIT)
+    writer.write(key, wanted)
+    steps = writer.image.steps(wanted, NOTHING, admitted=False)
+    kept = {steps.dropped[0], steps.unused[0]}
+    writer.image.entered(steps)
+    writer.image.swept(steps, kept)
+    assert wanted.choice is not None
+    again = writer.image.leftovers()
+    assert {*again.dropped, *again.unused} == kept
+    assert writer.image.steps(NOTHING, wanted, admitted=True).choices == (wanted.choice,)
+    writer.image.claim(wanted)
+    assert writer.image.leftovers() == Steps()
+    writer.image.swept(again)
+    assert not writer.image.has(steps.dropped[0])
+
+
 def test_whether_there_is_a_first_part() -> None:
     """Removals alone need none, unless entries are among them."""
     place = Place("sockets", b"")

@@ -157,6 +157,28 @@ async def test_fault_of_one(keeper: Keeper, kernel: Kernel) -> None:
     assert "choices" not in held(kernel)
 
 
+async def test_what_the_kernel_keeps(keeper: Keeper, kernel: Kernel, host: Host) -> None:
+    """What cannot be removed is told by the sweep, tried again with each, and may be wanted again meanwhile."""
+    await keeper.begin()
+    planner = Planner(Marks(keeper.origin.slot))
+    await keeper.write(planner.wanted(PLAN))
+    chain = "choice/tcp/any/80"
+    host.nft(f"table inet {TABLE} {{ chain somebodys {{ jump {chain}; }}; }}")
+    assert await keeper.write(planner.wanted(remove(80, "*"))) == {}
+    assert keeper.untidy
+    with pytest.raises(DataPlaneError, match=f"keeps {chain} .1 in all.: Device or resource busy"):
+        await keeper.sweep()
+    wanted = planner.wanted(forward(80, ("a", 70), ("b", 30), address="*"))
+    assert await keeper.write(wanted) == {}
+    assert needed(wanted) <= set(kernel.read().elements)
+    assert len(kernel.read().digests[chain]) == 2
+    await keeper.write(planner.wanted(remove(80, "*")))
+    host.nft(f"flush chain inet {TABLE} somebodys")
+    await keeper.sweep()
+    assert chain not in kernel.chains()
+    assert not keeper.untidy
+
+
 async def test_held_back(keeper: Keeper, kernel: Kernel) -> None:
     """A socket that is not admitted gets no entry, and ``has`` says so."""
     await keeper.begin()

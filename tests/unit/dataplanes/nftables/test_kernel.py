@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import pytest
 
@@ -14,10 +15,12 @@ from support.tables import OWN_4, TABLE, Planner, alone
 from tidegate.dataplanes.nftables import bytecode, marks, ruleset, structure
 from tidegate.dataplanes.nftables.adoption import origin_of
 from tidegate.dataplanes.nftables.image import Image, Steps
-from tidegate.dataplanes.nftables.kernel import Counts, Kernel, TableLostError
+from tidegate.dataplanes.nftables.kernel import Committed, Counts, Kernel, TableLostError
 from tidegate.dataplanes.nftables.nft import Nft
 from tidegate.dataplanes.nftables.options import NftablesOptions
 from tidegate.dataplanes.nftables.ruleset import NOTHING, Element, Forwarding, Place, Rung
+from tidegate.dataplanes.nftables.wire import Request
+from tidegate.errors import DataPlaneError
 from tidegate.names import SocketKey
 
 pytestmark = needs_hosts()
@@ -52,7 +55,7 @@ def steps(*forwardings: Forwarding) -> dict[SocketKey, Steps]:
 def test_what_is_written_is_read(kernel: Kernel) -> None:
     """Every element with its content and identity, and the choice's rules by their digests."""
     wanted = Planner().forwarding(SPLIT)
-    assert kernel.commit(steps(wanted)) == {}
+    assert kernel.commit(steps(wanted)) == Committed(faults={}, kept={})
     found = kernel.read()
     assert wanted.choice is not None
     bare = {Element(one.place, one.data, one.chain, identity=one.identity) for one in (*wanted.elements, wanted.entry)}
@@ -77,8 +80,8 @@ def test_how_nft_shows_it(kernel: Kernel, host: Host) -> None:
 def test_written_twice(kernel: Kernel) -> None:
     """Written again, the same is taken again, and nothing is there twice."""
     work = steps(Planner().forwarding(SPLIT))
-    assert kernel.commit(work) == {}
-    assert kernel.commit(work) == {}
+    for _ in range(2):
+        assert kernel.commit(work) == Committed(faults={}, kept={})
     assert len(kernel.read().elements) == len(set(kernel.read().elements))
 
 
@@ -86,9 +89,8 @@ def test_fault_of_one(kernel: Kernel) -> None:
     """A socket that the kernel refuses is told with the reason, leaves nothing behind, and the other is in force."""
     planner = Planner()
     good, bad = planner.forwarding(SPLIT), planner.forwarding(pool("b", *[AWAY] * 9) | forward(81, "b"))
-    assert kernel.commit({socket_key(80): steps(good)[socket_key(0)], socket_key(81): steps(bad)[socket_key(0)]}) == {
-        socket_key(81): "No such file or directory"
-    }
+    done = kernel.commit({socket_key(80): steps(good)[socket_key(0)], socket_key(81): steps(bad)[socket_key(0)]})
+    assert done == Committed(faults={socket_key(81): "No such file or directory"}, kept={})
     found = {one.place for one in kernel.read().elements}
     assert good.entry.place in found
     assert not found & {one.place for one in (*bad.elements, bad.entry)}
@@ -110,6 +112,47 @@ def test_removal(kernel: Kernel) -> None:
     kernel.sweep(Image(kernel.read().elements, {"choice/tcp/any/80": ()}).leftovers())
     assert {one.place.map for one in kernel.read().elements} == {"lanes"}
     assert kernel.read().chains.keys() == structure.chains(NftablesOptions()).keys()
+
+
+def test_what_the_kernel_keeps(kernel: Kernel, host: Host) -> None:
+    """A chain to which a rule of somebody else leads stays, and is told; what goes is gone."""
+    planner, image = Planner(), Image()
+    wanted = planner.forwarding(SPLIT)
+    first = image.steps(NOTHING, wanted, admitted=True)
+    kernel.commit({socket_key(80): first})
+    image.entered(first)
+    host.nft(f"add rule inet {TABLE} find jump choice/tcp/any/80")
+    gone = planner.wanted(remove(80, "*"))[socket_key(80, "*")].forwarding
+    done = kernel.commit({socket_key(80): image.steps(wanted, gone, admitted=False)})
+    busy = {"choice/tcp/any/80": "Device or resource busy"}
+    assert done == Committed(faults={}, kept=busy)
+    assert {one.place.map for one in kernel.read().elements} == {"lanes"}
+    assert kernel.sweep(Steps(unused=("choice/tcp/any/80",))) == busy
+    host.nft(f"flush chain inet {TABLE} find")
+    assert kernel.sweep(Steps(unused=("choice/tcp/any/80",))) == {}
+
+
+def test_refusals_are_told(kernel: Kernel) -> None:
+    """Elements that the kernel keeps are no success; those that are not there are."""
+    with pytest.raises(DataPlaneError, match="keeps 1 elements: Invalid argument"):
+        kernel.remove_elements({"lanes": [b"too long for a mark"]})
+    kernel.remove_elements({"lanes": [bytes(4)]})
+
+
+def test_entries_that_cannot_be_ended(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel goes on translating: that is told with its reason, after the others were ended."""
+    wanted = Planner().forwarding(SPLIT)
+    kernel.commit(steps(wanted))
+
+    batch = kernel._netlink.batch
+
+    def refusing(requests: Sequence[Request]) -> Mapping[int, int]:
+        return {-1: errno.ENOMEM} if any(b"sockets6" in one.body for one in requests) else batch(requests)
+
+    monkeypatch.setattr(kernel._netlink, "batch", refusing)
+    with pytest.raises(DataPlaneError, match="does not empty the map sockets6: Cannot allocate memory"):
+        kernel.close_entries()
+    assert wanted.entry.place not in {one.place for one in kernel.read().elements}
 
 
 def test_entries_end_alone(kernel: Kernel) -> None:

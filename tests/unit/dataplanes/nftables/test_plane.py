@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from tidegate.dataplanes.nftables.features import FEATURES
 from tidegate.dataplanes.nftables.options import NftablesOptions
 from tidegate.dataplanes.nftables.plane import NftablesDataPlane
 from tidegate.dataplanes.nftables.sysctls import ROUTE_LOCALNET
+from tidegate.dataplanes.nftables.wire import Request
 from tidegate.errors import DataPlaneError
 from tidegate.plan.outcome import Failed, FailureReason, Live, Pending
 from tidegate.plan.types import Socket
@@ -197,6 +199,37 @@ async def test_drain(directory: Path, host: Host) -> None:
             group.create_task(hang_up())
             async with asyncio.timeout(20):
                 await present.close(drain=60)
+    assert not table(host)
+
+
+async def test_drain_that_the_kernel_refuses(directory: Path, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is tried until new connections are refused, and the open one has its time then."""
+    async with (
+        forwarding(directory) as present,
+        connection(PORT, host=OWN_4) as open_one,
+        asyncio.TaskGroup() as group,
+    ):
+        assert await open_one.line() == "app"
+        assert isinstance(present.plane, NftablesDataPlane)
+        netlink = present.plane._parts.keeper._kernel._netlink
+        batch, refused = netlink.batch, 0
+
+        def without_memory(requests: Sequence[Request]) -> Mapping[int, int]:
+            nonlocal refused
+            if refused < 8:
+                refused += 1
+                return {-1: errno.ENOMEM}
+            return batch(requests)
+
+        async def hang_up() -> None:
+            await serves(REFUSED)
+            assert await open_one.echoes("still there")
+            open_one.close()
+
+        monkeypatch.setattr(netlink, "batch", without_memory)
+        group.create_task(hang_up())
+        await present.plane.close(drain=60)
+        assert refused == 8
     assert not table(host)
 
 

@@ -75,7 +75,7 @@ class Written:
 @pytest.fixture(autouse=True)
 def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
     """Where the test is. Writers look at it, and try again, more often than usual."""
-    for name in ("_RETRY_SECONDS", "_TABLE_SECONDS", "_AFTER_ERROR_SECONDS"):
+    for name in ("_RETRY_SECONDS", "_TABLE_SECONDS", "_AFTER_ERROR_SECONDS", "_SWEEP_SECONDS"):
         monkeypatch.setattr(writing, name, 0.02)
     with alone() as present:
         yield present
@@ -196,6 +196,23 @@ async def test_leftovers_are_swept_once_all_is_written(tmp_path: Path, keeper: K
         assert present.served(80)
         await eventually(until(lambda: len(present.marks.retired) == 1), what="its lane is retired")
     successor.close()
+
+
+async def test_what_the_kernel_keeps_is_removed_later(tmp_path: Path, keeper: Keeper, host: Host) -> None:
+    """While somebody's rule leads to a chain of ours it stays, changes go on, and it goes as soon as it can."""
+    async with running(tmp_path, keeper) as present:
+        present.apply(pool("app", AWAY), listening(80, "app", "other"))
+        present.writer.released([])
+        await present.until(80, Live)
+        host.nft(f"table inet {TABLE} {{ chain somebodys {{ jump choice/tcp/any/80; }}; }}")
+        present.apply(remove(80, "*"))
+        present.writer.forget(socket_key(80, "*"))
+        await eventually(until(lambda: bool(present.writer._sweep_trouble)), what="it is noticed")
+        present.apply(listening(81))
+        await present.until(81, Live)
+        host.nft(f"flush chain inet {TABLE} somebodys")
+        await eventually(until(lambda: not keeper.untidy), what="it is removed")
+        assert "choice/tcp" not in host.ruleset()
 
 
 async def test_lost_table(tmp_path: Path, keeper: Keeper, host: Host) -> None:
