@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from tidegate.dataplanes.nftables import wire
-from tidegate.dataplanes.nftables.ruleset import Choice, Element, Place, mark_bytes
+from tidegate.dataplanes.nftables.ruleset import Choice, Element, Place, mark_bytes, mark_of
 from tidegate.dataplanes.nftables.wire import Message, Request, attribute, nested, number, text
 
 _SUBSYSTEM = 10 << 8
@@ -171,11 +171,16 @@ def delete_table(table: str) -> Request:
 
 
 def digests(choice: Choice) -> list[bytes]:
-    """What is written beside each rule of a choice, to tell later whether it is still the same."""
+    """What is written beside each rule of a choice, to tell later whether it is still the same, and its lane."""
     return [
-        hashlib.sha256(msgspec.json.encode((position, choice))).digest()[:_DIGEST_BYTES]
-        for position in range(len(choice.lanes))
+        hashlib.sha256(msgspec.json.encode((position, choice))).digest()[:_DIGEST_BYTES] + mark_bytes(mark)
+        for position, (mark, _) in enumerate(choice.lanes)
     ]
+
+
+def lanes_of(written: Iterable[bytes]) -> set[int]:
+    """The lanes that a choice draws, by what is written beside its rules."""
+    return {mark_of(digest[_DIGEST_BYTES:]) for digest in written if len(digest) > _DIGEST_BYTES}
 
 
 # Questions, and what the answers say.

@@ -71,11 +71,13 @@ class Catalog:
         if socket is None:
             self._wanted.pop(key, None)
             return NOTHING
-        made = translate.translation(socket, self._target(socket), self._offers_of, self._marks)
-        self._wanted[key] = made.keys
+        target = self._target(socket)
+        keys = translate.mark_keys(socket, target)
+        self._wanted[key] = keys
         given = self._given.get(key)
-        self._given[key] = made.keys if given is None else tuple(dict.fromkeys((*given, *made.keys)))
-        return made.forwarding
+        # Before it is tried: when there is no mark for one of them, the others have theirs.
+        self._given[key] = keys if given is None else tuple(dict.fromkeys((*given, *keys)))
+        return translate.translation(socket, target, self._offers_of, self._marks)
 
     def written(self, key: SocketKey) -> None:
         """The kernel has what ``forwarding`` gave last; marks that it used for something else before are retired."""

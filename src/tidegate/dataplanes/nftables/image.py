@@ -75,13 +75,29 @@ class Image:
         if forwarding.choice is not None:
             self._unclaimed_chains.discard(forwarding.choice.chain)
 
-    def leftovers(self) -> Steps:
-        """What is in the kernel, but nobody wants: an earlier controller's. To be asked when all is claimed."""
+    def marks_behind(self, entries: Iterable[Place]) -> frozenset[int]:
+        """The marks that connections get which come in by these entries: of lanes, and of choices."""
+        found: set[int] = set()
+        for entry in entries:
+            if entry in self._elements:
+                mark = ruleset.mark_of(self._elements[entry].data)
+                found |= {mark, *bytecode.lanes_of(self._choices.get(self._chain_of(mark), ()))}
+        return frozenset(found)
+
+    def leftovers(self, needed: Collection[Place] = ()) -> Steps:
+        """What is in the kernel, but nobody wants: an earlier controller's. To be asked when all is claimed.
+
+        ``needed`` entries stay with all that they lead to.
+        """
+        behind = self.marks_behind(needed)
+        chains = {self._chain_of(mark) for mark in behind}
         places = [place for place in self._unclaimed if place.map not in _COUNTED]
         return Steps(
-            ended=tuple(place for place in places if place.map in ruleset.ENTRY_MAPS),
-            dropped=tuple(place for place in places if place.map not in ruleset.ENTRY_MAPS),
-            unused=tuple(self._unclaimed_chains),
+            ended=tuple(one for one in places if one.map in ruleset.ENTRY_MAPS and one not in needed),
+            dropped=tuple(
+                one for one in places if one.map not in ruleset.ENTRY_MAPS and ruleset.mark_of(one.key) not in behind
+            ),
+            unused=tuple(self._unclaimed_chains - chains),
         )
 
     def entered(self, steps: Steps) -> None:
@@ -120,6 +136,11 @@ class Image:
         for place in places:
             self._elements.pop(place, None)
             self._unclaimed.discard(place)
+
+    def _chain_of(self, mark: int) -> str:
+        """The chain of the choice that a mark stands for, if it stands for one."""
+        choice = self._elements.get(Place(ruleset.CHOICES, ruleset.mark_bytes(mark)))
+        return choice.chain if choice is not None else ""
 
     def _differs(self, element: Element) -> bool:
         present = self._elements[element.place]

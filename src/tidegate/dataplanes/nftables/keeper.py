@@ -19,7 +19,7 @@ from tidegate.dataplanes.nftables.image import Image, Steps
 from tidegate.dataplanes.nftables.kernel import Kernel
 from tidegate.dataplanes.nftables.nft import Nft
 from tidegate.dataplanes.nftables.options import NftablesOptions
-from tidegate.dataplanes.nftables.ruleset import LANES, NOTHING, Forwarding, Place, Rung, mark_bytes
+from tidegate.dataplanes.nftables.ruleset import LANES, NOTHING, Forwarding, Place, Rung, entry_place, mark_bytes
 from tidegate.dataplanes.nftables.structure import TableName
 from tidegate.dataplanes.nftables.threads import to_the_end
 from tidegate.errors import DataPlaneError
@@ -110,12 +110,16 @@ class Keeper:
         """Whether the kernel kept something that was to be removed: it is left for ``sweep``."""
         return self._untidy
 
-    async def sweep(self) -> None:
-        """The plan is complete: remove what nobody wanted. Raises as ``write``, also when the kernel keeps some of it,
-        which is left for the next time.
+    async def sweep(self, refused: Collection[SocketKey] = ()) -> frozenset[int]:
+        """The plan is complete: remove what nobody wanted, but leave what sockets that are ``refused`` have from an
+        earlier plan. Returns the marks that those need.
+
+        Raises as ``write``, also when the kernel keeps some of it, which is left for the next time.
         """
+        entries = frozenset(map(entry_place, refused))
         async with self._working:
-            steps = self._image.leftovers()
+            needed = self._image.marks_behind(entries)
+            steps = self._image.leftovers(entries)
             if steps != Steps():
                 _log.info("removing what is not in the plan", entries=len(steps.ended))
             kept = await to_the_end(self._counting, self._kernel.sweep, steps)
@@ -126,6 +130,7 @@ class Keeper:
             what, why = next(iter(kept.items()))
             name = what if isinstance(what, str) else f"an element of {what.map}"
             raise DataPlaneError(f"the kernel keeps {name} ({len(kept)} in all): {why}")
+        return needed
 
     def has(self, place: Place) -> bool:
         """Whether the kernel has an element there."""

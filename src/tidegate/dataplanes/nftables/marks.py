@@ -13,7 +13,7 @@ the identities that are kept in the kernel beside them.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 
@@ -108,11 +108,13 @@ class Marks:
         self._known = dict(known)
         self._used.update(known.values(), others)
 
-    def forget_the_rest(self) -> None:
-        """The plan is complete: what was adopted and is not in it, is retired."""
+    def forget_the_rest(self, needed: Collection[int] = ()) -> None:
+        """The plan is complete: what was adopted and is not in it, is retired, those excepted that are still
+        ``needed``, which wait for the next time.
+        """
         taken = {mark.number for mark in self._marks.values()}
-        self._known = {}
-        self._retired.update(dict.fromkeys(self._used - taken - self._retired.keys()))
+        self._known = {name: number for name, number in self._known.items() if number in needed}
+        self._retired.update(dict.fromkeys(self._used - taken - self._retired.keys() - set(needed)))
 
     def take(self, key: MarkKey) -> Mark:
         """The mark of a lane or choice, a new one when it has none. Raises DataPlaneError when all are used."""

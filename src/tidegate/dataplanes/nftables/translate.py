@@ -40,13 +40,6 @@ class Offers(msgspec.Struct, frozen=True):
 OffersOf = Callable[[PoolKey], Offers]
 
 
-class Translation(msgspec.Struct, frozen=True):
-    """What a socket needs in the kernel, and whose marks are in it."""
-
-    forwarding: Forwarding
-    keys: tuple[MarkKey, ...]
-
-
 def shares(target: Target) -> tuple[WeightedBackend, ...]:
     """The backends that get connections."""
     return tuple(backend for backend in target.backends if backend.weight > 0) or (REFUSAL,)
@@ -72,19 +65,26 @@ def offers(ways: Ways, *, hairpins: bool) -> Offers:
     return Offers(ways.kinds, bool(ways.located), tuple(ladders), _away(ways) if hairpins else ())
 
 
-def translation(socket: Socket, target: Target, offers_of: OffersOf, marks: Marks) -> Translation:
+def mark_keys(socket: Socket, target: Target) -> tuple[MarkKey, ...]:
+    """What a socket needs marks for: its lanes in the order of its shares, then its choice, when there is one."""
+    lanes = tuple(
+        LaneKey(target.key, Series(socket.listener, target.route, backend.label), backend.ref)
+        for backend in shares(target)
+    )
+    return lanes if len(lanes) == 1 else (*lanes, ChoiceKey(target.key))
+
+
+def translation(socket: Socket, target: Target, offers_of: OffersOf, marks: Marks) -> Forwarding:
     """All that the kernel needs for a socket.
 
     Raises DataPlaneError when there is no mark left.
     """
     elements: list[Element] = []
     rungs: dict[Rung, None] = {}
-    keys: list[MarkKey] = []
+    keys = mark_keys(socket, target)
     lanes: list[tuple[int, int]] = []
-    for backend in shares(target):
-        key = LaneKey(target.key, Series(socket.listener, target.route, backend.label), backend.ref)
+    for key, backend in zip(keys, shares(target), strict=False):
         mark = marks.take(key)
-        keys.append(key)
         lanes.append((mark.number, backend.weight))
         elements.append(ruleset.lane(mark, _comment(socket, target, backend.label or "refused")))
         if backend.pool is not None:
@@ -95,14 +95,12 @@ def translation(socket: Socket, target: Target, offers_of: OffersOf, marks: Mark
             elements += [ruleset.hairpin(mark.number, family, address) for family, address in offered.away]
     if len(lanes) == 1:
         entry = ruleset.entry(socket.key, lanes[0][0])
-        return Translation(Forwarding(entry, tuple(elements), None, tuple(rungs)), tuple(keys))
-    choice_key = ChoiceKey(target.key)
-    mark, chain = marks.take(choice_key), ruleset.choice_chain(socket.key)
-    keys.append(choice_key)
+        return Forwarding(entry, tuple(elements), None, tuple(rungs))
+    mark, chain = marks.take(keys[-1]), ruleset.choice_chain(socket.key)
     elements.append(ruleset.choice(mark, chain, _comment(socket, target, "")))
     entry = ruleset.entry(socket.key, mark.number)
     choice = Choice(chain, _reduced(lanes))
-    return Translation(Forwarding(entry, tuple(elements), choice, tuple(rungs)), tuple(keys))
+    return Forwarding(entry, tuple(elements), choice, tuple(rungs))
 
 
 def _away(ways: Ways) -> tuple[tuple[Family, bytes], ...]:

@@ -56,7 +56,7 @@ class Writer:
         self._waiting: set[SocketKey] = set()
         self._work = asyncio.Event()
         self._complete = False
-        self._swept = False
+        self._swept: frozenset[SocketKey] | None = None
         self._sweep_due = 0.0
         self._sweep_trouble = ""
 
@@ -170,24 +170,26 @@ class Writer:
 
     async def _sweep(self) -> None:
         """After the first plan: remove what an earlier controller left; later, what the kernel would not remove."""
-        if self._swept and not self._keeper.untidy:
+        if not self._complete or self._waiting:
             return
-        if not self._complete or self._waiting or self._settlement.rejected():
+        # Those that were refused keep what they had, until they are written.
+        refused = frozenset(self._settlement.rejected()) if self._swept != frozenset() else frozenset()
+        if self._swept == refused and not self._keeper.untidy:
             return
         loop = asyncio.get_running_loop()
         if loop.time() < self._sweep_due:
             return
         try:
-            await self._keeper.sweep()
+            needed = await self._keeper.sweep(refused)
         except DataPlaneError as error:
             if str(error) != self._sweep_trouble:
                 _log.warning("leftovers not removed", reason=str(error))
             self._sweep_trouble, self._sweep_due = str(error), loop.time() + _SWEEP_SECONDS
             return
         self._sweep_trouble = ""
-        self._marks.forget_the_rest()
+        self._marks.forget_the_rest(needed)
         self._meter.look_soon()
-        self._swept = True
+        self._swept = refused
 
     async def _begin_again(self) -> None:
         """Somebody removed the table: make it again, with everything that is planned."""
@@ -203,5 +205,5 @@ class Writer:
         else:
             self._settlement.up()
             self._meter.begin_anew()
-            self._swept = False
+            self._swept = None
         self.due(self._catalog.sockets())

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from support.plans import Change, forward, pool, pool_key, remove, socket_key
 from support.tables import FACTS, OWN_4, Planner
+from tidegate.dataplanes.nftables.marks import NUMBERS
 from tidegate.dataplanes.nftables.reach import HostFacts
 from tidegate.dataplanes.nftables.ruleset import NOTHING, Forwarding
+from tidegate.errors import DataPlaneError
 from tidegate.names import SocketKey
 from tidegate.plan.types import PlanKey, PlanValue, Pool
 
@@ -125,3 +127,16 @@ def test_limits(facts: HostFacts, said: str) -> None:
 def test_unknown_socket_is_nothing() -> None:
     """A socket that is not in the plan needs nothing."""
     assert Planner().catalog.forwarding(socket_key(80)) == NOTHING
+
+
+def test_marks_of_a_socket_that_was_refused() -> None:
+    """When there was no mark for one of its lanes, those of the others are retired with it, too."""
+    planner = Planner()
+    marks = planner.marks
+    marks.adopt({}, range(marks.prefix + 2, marks.prefix + NUMBERS))
+    with pytest.raises(DataPlaneError):
+        planner.wanted(pool("a", AWAY), forward(80, "a", "b"))
+    assert not marks.retired
+    planner.wanted(remove(80))
+    planner.catalog.written(socket_key(80))
+    assert marks.retired.keys() == {marks.prefix + 1}

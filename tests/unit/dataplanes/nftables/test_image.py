@@ -186,6 +186,23 @@ def test_comments_are_no_difference() -> None:
     assert Image([*bare, wanted.entry]).steps(NOTHING, wanted, admitted=True) == Steps()
 
 
+def test_leftovers_but_for_needed_entries() -> None:
+    """An entry that is needed stays with its choice, lanes and rows, and nothing else does."""
+    planner = Planner()
+    kept, gone = planner.forwarding(SPLIT), planner.forwarding(forward(81, ("a", 1), ("b", 1)))
+    assert kept.choice is not None
+    assert gone.choice is not None
+    choices = {one.chain: bytecode.digests(one) for one in (kept.choice, gone.choice)}
+    image = Image([*kept.elements, kept.entry, *gone.elements, gone.entry], choices)
+    lanes = {mark for mark, _ in kept.choice.lanes}
+    assert lanes < image.marks_behind([kept.entry.place])
+    steps = image.leftovers([kept.entry.place])
+    assert steps.ended == (gone.entry.place,)
+    assert set(steps.dropped) == {one.place for one in gone.elements if one.place.map != ruleset.LANES}
+    assert steps.unused == (gone.choice.chain,)
+    assert image.marks_behind([Place("sockets", b"nothing")]) == frozenset()
+
+
 def test_what_the_kernel_kept_is_a_leftover() -> None:
     """It is to be removed again, unless a socket wants it by then; a chain's rules are written anew for that."""
     planner, writer, key = Planner(), Writer(), socket_key(80)

@@ -81,6 +81,19 @@ def test_adoption() -> None:
     assert present.take(lane("gone")).number != gone.number
 
 
+def test_needed_marks_wait() -> None:
+    """What a later moment may still ask for is not retired, and keeps its number until then."""
+    former = Marks(5)
+    needed, gone = former.take(lane("needed")), former.take(lane("gone"))
+    present = Marks(5)
+    present.adopt({one.identity: one.number for one in (needed, gone)}, ())
+    present.forget_the_rest({needed.number})
+    assert present.retired == {gone.number: None}
+    assert present.take(lane("needed")) == needed
+    present.forget_the_rest()
+    assert present.retired == {gone.number: None}
+
+
 def test_identity_says_what_a_mark_stands_for() -> None:
     """Each part of a lane matters, and a choice is no lane."""
     target = TargetKey(socket_key(80))

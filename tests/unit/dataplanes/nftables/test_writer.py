@@ -198,6 +198,40 @@ async def test_leftovers_are_swept_once_all_is_written(tmp_path: Path, keeper: K
     successor.close()
 
 
+@pytest.mark.parametrize("shares", [("app",), ("app", "other")])
+async def test_leftovers_are_swept_although_one_is_refused(
+    tmp_path: Path, keeper: Keeper, host: Host, shares: tuple[str, ...]
+) -> None:
+    """What a refused socket has from an earlier plan serves on, with its marks; all other leftovers go, and that with
+    the socket.
+    """
+    plan = (pool("app", AWAY), pool("other", ("10.9.9.8", 80)))
+    async with running(tmp_path, keeper) as first:
+        first.apply(*plan, listening(80, *shares), listening(81), listening(82))
+        await first.until(82, Live)
+    successor = Keeper(TABLE, NftablesOptions())
+    found = await successor.begin()
+    before = {line for line in host.ruleset().splitlines() if "tcp . 80 :" in line}
+    async with running(tmp_path, successor) as present:
+        present.marks.adopt(found.known, range(present.marks.prefix, present.marks.prefix + marking.NUMBERS))
+        present.apply(*plan, listening(80, *shares, ("new", 5)), listening(82))
+        present.writer.released([])
+        await present.until(80, Failed)
+        await eventually(until(lambda: not present.served(81)), what="the leftover is gone")
+        assert before <= set(host.ruleset().splitlines())
+        rows = len([one for one in found.elements if one.place.map == "endpoints4-1"])
+        assert len([one for one in successor._kernel.read().elements if one.place.map == "endpoints4-1"]) == rows - 1
+        kept = {mark for mark in found.numbers if mark in present.marks.retired}
+        assert len(kept) == 1
+        assert present.served(80)
+        present.apply(remove(80, "*"))
+        present.settlement.forget(socket_key(80, "*"))
+        present.writer.forget(socket_key(80, "*"))
+        await eventually(until(lambda: not present.served(80)), what="it is gone, too")
+        await eventually(until(lambda: len(present.marks.retired) == marking.NUMBERS - 1), what="all is retired")
+    successor.close()
+
+
 async def test_what_the_kernel_keeps_is_removed_later(tmp_path: Path, keeper: Keeper, host: Host) -> None:
     """While somebody's rule leads to a chain of ours it stays, changes go on, and it goes as soon as it can."""
     async with running(tmp_path, keeper) as present:
