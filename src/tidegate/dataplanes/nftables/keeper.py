@@ -167,9 +167,11 @@ class Keeper:
         tables = self._kernel.tables()
         present = next((one for one in tables if one.name == str(self._table)), None)
         origin = origin_of(present) if present is not None else None
-        if origin is None:
+        if origin is None or slot not in {None, origin.slot}:
             if present is not None:
-                _log.warning("table not adopted, as it does not say where it comes from", table=str(self._table))
+                # One with other marks is somebody else's, or an older one that was put back.
+                why = "it does not say where it comes from" if origin is None else "its marks are not ours"
+                _log.warning("table not adopted", table=str(self._table), reason=why)
                 self._kernel.delete()
             self.origin = Origin(
                 free_slot(self._table.instance, tables) if slot is None else slot, secrets.token_hex(4)
@@ -227,5 +229,8 @@ class Keeper:
         generation = self._kernel.generation()
         if generation == self._generation:
             return False
+        if self._present_shape() != self._shape:
+            # Not forgotten before it is made again, which may fail.
+            return True
         self._generation = generation
-        return self._present_shape() != self._shape
+        return False

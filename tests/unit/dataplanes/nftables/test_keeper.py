@@ -11,6 +11,7 @@ import pytest
 from support.netns import Host, needs_hosts
 from support.plans import Change, forward, pool, remove, socket_key
 from support.tables import TABLE, Planner, alone
+from tidegate.dataplanes.nftables import marks as marking
 from tidegate.dataplanes.nftables import ruleset
 from tidegate.dataplanes.nftables.keeper import Keeper, Wanted
 from tidegate.dataplanes.nftables.kernel import Kernel, TableLostError
@@ -262,6 +263,32 @@ async def test_table_that_was_only_emptied(
     successor = another()
     await successor.begin()
     assert successor.origin == first
+
+
+async def test_loss_is_told_until_it_is_mended(keeper: Keeper, host: Host) -> None:
+    """Making the table again may fail: whoever asks once more is told once more."""
+    await keeper.begin()
+    host.nft(f"flush table inet {TABLE}")
+    assert [await keeper.is_lost(), await keeper.is_lost()] == [True, True]
+    await keeper.begin_again()
+    assert not await keeper.is_lost()
+
+
+async def test_table_with_the_marks_of_another(keeper: Keeper, kernel: Kernel, host: Host) -> None:
+    """What stands there after a loss is adopted only with our marks: those that are given out stay the same."""
+    await keeper.begin()
+    first = keeper.origin
+    planner = Planner(Marks(first.slot))
+    await keeper.write(planner.wanted(PLAN))
+    saved = host.ruleset()
+    ours, theirs = marking.prefix(first.slot), marking.prefix(first.slot ^ 1)
+    host.nft("flush ruleset\n" + saved.replace(f"{ours:#010x}", f"{theirs:#010x}"))
+    await keeper.begin_again()
+    assert keeper.origin.slot == first.slot
+    assert f"{theirs:#010x}" not in host.ruleset()
+    present = {key: Wanted(planner.catalog.forwarding(key), True) for key in planner.catalog.sockets()}
+    assert await keeper.write(present) == {}
+    assert set(kernel.read().elements) == needed(present)
 
 
 async def test_made_again_twice(keeper: Keeper, another: Callable[..., Keeper], host: Host) -> None:
