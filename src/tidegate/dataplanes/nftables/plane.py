@@ -87,6 +87,7 @@ class NftablesDataPlane:
         self._running: _Parts | None = None
         self._scopes: set[str] = set()
         self._addresses: tuple[str, ...] = ()
+        self._traffic: Sequence[Traffic] = ()
         self._stack = AsyncExitStack()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -146,8 +147,10 @@ class NftablesDataPlane:
         return self._reports.batches()
 
     async def traffic(self) -> Sequence[Traffic]:
-        """The counters now."""
-        return await self._parts.meter.traffic()
+        """The counters now; after ``close``, what they were then."""
+        if self._running is not None:
+            self._traffic = await self._running.meter.traffic()
+        return self._traffic
 
     async def close(self, *, drain: float | None) -> None:
         """Stop translating new connections and let those open end for up to ``drain`` seconds; None: all goes on."""
@@ -160,6 +163,7 @@ class NftablesDataPlane:
                 if drain is not None:
                     await _drain(parts, drain)
                 await parts.meter.look()
+                self._traffic = await parts.meter.traffic()
                 await parts.meter.save()
         finally:
             try:

@@ -105,11 +105,14 @@ async def test_removal_keeps_connections(directory: Path) -> None:
 
 
 async def test_traffic(directory: Path) -> None:
-    """What was served and refused, and what is open now."""
+    """What was served and refused, and what is open now; whoever asks after the end gets the last counters."""
+    assert await plane(directory).traffic() == ()
     async with forwarding(directory) as present, connection(PORT, host=OWN_4) as open_one:
         await open_one.line()
         (found,) = await present.plane.traffic()
         assert (found.opened, found.active, found.backend) == (1, 1, "app")
+        assert await who_serves(PORT, host=OWN_4) == "app"
+    assert [one.opened for one in await present.plane.traffic()] == [2]
 
 
 async def test_port_of_a_local_process(directory: Path) -> None:
