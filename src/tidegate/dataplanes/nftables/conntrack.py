@@ -16,7 +16,7 @@ from collections.abc import Iterator
 import msgspec
 
 from tidegate.dataplanes.nftables import marks, wire
-from tidegate.dataplanes.nftables.netlink import Netlink
+from tidegate.dataplanes.nftables.netlink import DUMP_ATTEMPTS, DumpInterruptedError, Netlink
 from tidegate.dataplanes.nftables.wire import Request
 
 # linux/netfilter/nfnetlink_conntrack.h and nf_conntrack_tcp.h; Python names none of these.
@@ -36,14 +36,28 @@ class Connections(msgspec.Struct, frozen=True):
 
 def connections(netlink: Netlink, prefix: int) -> Connections:
     """Those whose mark begins with ``prefix``. Raises DataPlaneError."""
-    found: Counter[tuple[int, int]] = Counter()
-    for data in netlink.datagrams(request(prefix)):
-        found.update(states_of(data))
+    found = _states(netlink, prefix)
     opened: Counter[int] = Counter()
     for (mark, state), count in found.items():
         if mark & marks.MASK == prefix and state in _OPEN:
             opened[mark] += count
     return Connections(opened, frozenset(mark for mark, _ in found if mark & marks.MASK == prefix))
+
+
+def _states(netlink: Netlink, prefix: int) -> Counter[tuple[int, int]]:
+    """How many connections there are of each mark and state."""
+    attempts = DUMP_ATTEMPTS
+    while True:
+        attempts -= 1
+        found: Counter[tuple[int, int]] = Counter()
+        try:
+            for data in netlink.datagrams(request(prefix)):
+                found.update(states_of(data))
+        except DumpInterruptedError:
+            if not attempts:
+                raise
+        else:
+            return found
 
 
 def states_of(data: bytes) -> Iterator[tuple[int, int]]:

@@ -28,7 +28,14 @@ _RECEIVE_BYTES = 1 << 18
 _ROOM_TO_RECEIVE = 1 << 23
 _ROOM_TO_SEND = 1 << 20
 _TIMEOUT_SECONDS = 10
-_DUMP_ATTEMPTS = 10
+_LAST_SEQUENCE = 0xFFFFFFFF
+
+DUMP_ATTEMPTS = 10
+"""How often a list is asked for that changes while it is read."""
+
+
+class DumpInterruptedError(DataPlaneError):
+    """A list changed so much while it was read that it may be wrong. It is asked for again."""
 
 
 class Netlink:
@@ -53,7 +60,7 @@ class Netlink:
         """All messages that answer a request for a list. Raises DataPlaneError, FileNotFoundError when the thing
         that was asked for does not exist.
         """
-        for _ in range(_DUMP_ATTEMPTS):
+        for _ in range(DUMP_ATTEMPTS):
             answers = list(self._answers(request, wire.FLAG_DUMP))
             if not any(answer.flags & wire.FLAG_DUMP_INTERRUPTED for answer in answers):
                 return answers
@@ -62,17 +69,24 @@ class Netlink:
     def datagrams(self, request: Request) -> Iterator[bytes]:
         """The answers to a request for a list as they come, for who has to read very many; the last one included.
 
-        A list that changes while it is read may lack what was added meanwhile. Raises DataPlaneError.
+        A list that changes while it is read may lack what was added meanwhile. Raises DataPlaneError; at the end
+        DumpInterruptedError, when nothing of it may be used.
         """
-        self._sequence += 1
-        self._send(wire.packed(request, self._sequence, more_flags=wire.FLAG_DUMP))
+        own = self._numbers(1)
+        self._send(wire.packed(request, own, more_flags=wire.FLAG_DUMP))
+        interrupted = 0
         while True:
             data = self._receive()
             yield data
-            for kind, _, sequence, start, end in wire.frames_of(data):
-                if sequence == self._sequence and kind == wire.KIND_ERROR:
+            for kind, flags, sequence, start, end in wire.frames_of(data):
+                if sequence != own:
+                    continue
+                interrupted |= flags & wire.FLAG_DUMP_INTERRUPTED
+                if kind == wire.KIND_ERROR:
                     _raise_for(Message(kind=kind, flags=0, sequence=sequence, payload=data[start:end]).error)
-                if sequence == self._sequence and kind in (wire.KIND_DONE, wire.KIND_ERROR):
+                if kind in (wire.KIND_DONE, wire.KIND_ERROR):
+                    if interrupted:
+                        raise DumpInterruptedError("what the kernel lists changes too fast to be read")
                     return
 
     def get(self, request: Request) -> Message:
@@ -87,8 +101,7 @@ class Netlink:
         """
         if not requests:
             return {}
-        first = self._sequence + 1
-        self._sequence += len(requests) + 2
+        first = self._numbers(len(requests) + 2)
         begin = Request(kind=_BATCH_BEGIN, family=socket.AF_UNSPEC, resource=_SUBSYSTEM_NFTABLES)
         end = Request(kind=_BATCH_END, family=socket.AF_UNSPEC, resource=_SUBSYSTEM_NFTABLES)
         last = len(requests) - 1
@@ -103,7 +116,7 @@ class Netlink:
         answers = {
             answer.sequence - first - 1: answer.error
             for answer in self._waiting()
-            if answer.kind == wire.KIND_ERROR and answer.sequence >= first
+            if answer.kind == wire.KIND_ERROR and first <= answer.sequence <= self._sequence
         }
         refused = {position: number for position, number in answers.items() if number}
         if not refused and last not in answers:
@@ -111,11 +124,11 @@ class Netlink:
         return refused
 
     def _answers(self, request: Request, flags: int) -> Iterator[Message]:
-        self._sequence += 1
-        self._send(wire.packed(request, self._sequence, more_flags=flags))
+        own = self._numbers(1)
+        self._send(wire.packed(request, own, more_flags=flags))
         while True:
             for message in wire.messages_of(self._receive()):
-                if message.sequence != self._sequence:
+                if message.sequence != own:
                     continue
                 if message.kind == wire.KIND_DONE:
                     return
@@ -123,6 +136,14 @@ class Netlink:
                     _raise_for(message.error)
                     return
                 yield message
+
+    def _numbers(self, count: int) -> int:
+        """The first of so many sequence numbers in a row. They have 32 bits: in the end they begin anew."""
+        if self._sequence + count > _LAST_SEQUENCE:
+            self._sequence = 0
+        first = self._sequence + 1
+        self._sequence += count
+        return first
 
     def _send(self, data: bytes) -> None:
         # A batch must fit in the buffer as a whole.

@@ -16,7 +16,7 @@ from tidegate.dataplanes.nftables import conntrack, marks, wire
 from tidegate.dataplanes.nftables.conntrack import Connections
 from tidegate.dataplanes.nftables.keeper import Keeper
 from tidegate.dataplanes.nftables.marks import Marks
-from tidegate.dataplanes.nftables.netlink import Netlink
+from tidegate.dataplanes.nftables.netlink import DUMP_ATTEMPTS, DumpInterruptedError, Netlink
 from tidegate.dataplanes.nftables.options import NftablesOptions
 from tidegate.dataplanes.nftables.wire import Request
 
@@ -101,3 +101,25 @@ def test_request() -> None:
     request = conntrack.request(marks.prefix(3))
     found = wire.attributes_of(request.body)
     assert sorted(map(wire.number_of, found.values())) == sorted((0x70300000, 0xFFF00000))
+
+
+@needs_a_host
+async def test_interrupted_list(mark: int, netlink: Netlink, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of a list counts that changed while it was read: it is read again, but not for ever."""
+    datagrams, interrupted = netlink.datagrams, 2
+
+    def broken(request: Request) -> Iterator[bytes]:
+        nonlocal interrupted
+        yield from datagrams(request)
+        if interrupted:
+            interrupted -= 1
+            raise DumpInterruptedError("interrupted")
+
+    monkeypatch.setattr(netlink, "datagrams", broken)
+    _, writer = await asyncio.open_connection(OWN_4, PORT)
+    assert conntrack.connections(netlink, mark & marks.MASK).open == {mark: 1}
+    assert not interrupted
+    interrupted = DUMP_ATTEMPTS + 1
+    with pytest.raises(DumpInterruptedError):
+        conntrack.connections(netlink, mark & marks.MASK)
+    writer.close()

@@ -10,8 +10,8 @@ import pytest
 
 from support.netns import Host, needs_hosts
 from support.tables import TABLE, alone
-from tidegate.dataplanes.nftables import bytecode, marks, structure
-from tidegate.dataplanes.nftables.netlink import Netlink
+from tidegate.dataplanes.nftables import bytecode, marks, structure, wire
+from tidegate.dataplanes.nftables.netlink import DumpInterruptedError, Netlink
 from tidegate.dataplanes.nftables.nft import Nft
 from tidegate.dataplanes.nftables.options import NftablesOptions
 from tidegate.dataplanes.nftables.ruleset import Element, Place
@@ -102,6 +102,40 @@ def test_many_refusals(netlink: Netlink) -> None:
     assert refused
     assert set(refused.values()) == {errno.ENOENT}
     assert netlink.batch(bytecode.put_elements(NAME, "lanes", [lane(1)])) == {}
+
+
+def test_numbers_begin_anew(netlink: Netlink) -> None:
+    """After four thousand million messages the next ones are answered as all others."""
+    for used in range(0xFFFFFFF8, 0x100000000):
+        netlink._sequence = used
+        assert bytecode.generation_of(netlink.get(bytecode.get_generation())) > 0
+        netlink._sequence = used
+        assert netlink.batch(bytecode.put_elements(NAME, "lanes", [lane(used)])) == {}
+        netlink._sequence = used
+        assert lanes(netlink) > 0
+        netlink._sequence = used
+        assert list(netlink.datagrams(bytecode.get_tables()))
+
+
+def test_interrupted_list(netlink: Netlink, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list that changed while it was read is asked for again, or refused at its end; the next one is read."""
+    receive, interrupted = netlink._receive, 1
+
+    def marked() -> bytes:
+        nonlocal interrupted
+        data = bytearray(receive())
+        if interrupted:
+            interrupted -= 1
+            (flags,) = struct.unpack_from("=H", data, 6)
+            struct.pack_into("=H", data, 6, flags | wire.FLAG_DUMP_INTERRUPTED)
+        return bytes(data)
+
+    monkeypatch.setattr(netlink, "_receive", marked)
+    assert len(netlink.dump(bytecode.get_tables())) == 1
+    interrupted = 1
+    with pytest.raises(DumpInterruptedError):
+        list(netlink.datagrams(bytecode.get_tables()))
+    assert list(netlink.datagrams(bytecode.get_tables()))
 
 
 def test_belongs_to_the_host_where_it_was_made(netlink: Netlink) -> None:
