@@ -45,8 +45,8 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Adoption(msgspec.Struct, frozen=True, kw_only=True):
-    """What there is: elements and choices that the plan decides about, marks by identity, rungs, and chains that
-    this version of tidegate does not know.
+    """What there is: elements and choices that the plan decides about, marks by identity, rungs that are in use or
+    ``idle``, and chains that this version of tidegate does not know.
     """
 
     elements: tuple[Element, ...] = ()
@@ -54,6 +54,7 @@ class Adoption(msgspec.Struct, frozen=True, kw_only=True):
     known: Mapping[bytes, int] = {}
     numbers: frozenset[int] = frozenset()
     rungs: frozenset[Rung] = frozenset()
+    idle: frozenset[Rung] = frozenset()
     obsolete: tuple[str, ...] = ()
 
 
@@ -75,13 +76,16 @@ def adoption(contents: Contents, chains: Iterable[str]) -> Adoption:
     """What to make of a table's contents; ``chains`` are those that this version writes."""
     ours = set(chains)
     with_marks = [one for one in contents.elements if one.place.map in (ruleset.LANES, ruleset.CHOICES)]
+    rungs = {rung for rung in map(rung_of, contents.sets) if rung is not None}
+    filled = {one.place.map for one in contents.elements}
     choices = {name: contents.digests.get(name, ()) for name in contents.chains if name.startswith(ruleset.CHOICE)}
     return Adoption(
         elements=contents.elements,
         choices=choices,
         known={one.identity: ruleset.mark_of(one.place.key) for one in with_marks if one.identity},
         numbers=frozenset(ruleset.mark_of(one.place.key) for one in with_marks),
-        rungs=frozenset(rung for rung in map(rung_of, contents.sets) if rung is not None),
+        rungs=frozenset(rung for rung in rungs if rung.map in filled),
+        idle=frozenset(rung for rung in rungs if rung.map not in filled),
         obsolete=tuple(sorted(contents.chains.keys() - ours - choices.keys())),
     )
 

@@ -7,6 +7,7 @@ looks into several maps in turn: what it may still be led to is removed in a lat
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import msgspec
@@ -40,14 +41,20 @@ class Image:
     """The kernel's table, as far as it changes with the plan."""
 
     def __init__(self, elements: Iterable[Element] = (), choices: Mapping[str, Sequence[bytes]] | None = None) -> None:
-        self._elements = {element.place: element for element in elements}
-        self._choices = {chain: tuple(digests) for chain, digests in (choices or {}).items()}
+        self._elements: dict[Place, Element] = {}
+        self._sizes: Counter[str] = Counter()
+        self._choices: dict[str, tuple[bytes, ...]] = {}
+        self.correct(elements, choices or {})
         self._unclaimed = set(self._elements)
         self._unclaimed_chains = set(self._choices)
 
     def has(self, place: Place) -> bool:
         """Whether the kernel has an element there."""
         return place in self._elements
+
+    def is_empty(self, name: str) -> bool:
+        """Whether a set or map has no element."""
+        return not self._sizes[name]
 
     def steps(self, before: Forwarding, wanted: Forwarding, *, admitted: bool) -> Steps:
         """From what a socket has (``before``) to what it should have; not ``admitted``: without its entry."""
@@ -105,6 +112,7 @@ class Image:
         for choice in steps.choices:
             self._choices[choice.chain] = tuple(bytecode.digests(choice))
         for element in (*steps.put, *steps.replaced):
+            self._sizes[element.place.map] += element.place not in self._elements
             self._elements[element.place] = element
         self._remove(steps.ended)
 
@@ -126,6 +134,7 @@ class Image:
     def correct(self, elements: Iterable[Element], choices: Mapping[str, Sequence[bytes]]) -> None:
         """The kernel was read again, and has these."""
         self._elements = {element.place: element for element in elements}
+        self._sizes = Counter(place.map for place in self._elements)
         self._choices = {chain: tuple(digests) for chain, digests in choices.items()}
 
     def forget(self, places: Iterable[Place]) -> None:
@@ -134,7 +143,7 @@ class Image:
 
     def _remove(self, places: Iterable[Place]) -> None:
         for place in places:
-            self._elements.pop(place, None)
+            self._sizes[place.map] -= self._elements.pop(place, None) is not None
             self._unclaimed.discard(place)
 
     def _chain_of(self, mark: int) -> str:

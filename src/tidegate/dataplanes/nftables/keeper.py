@@ -123,9 +123,11 @@ class Keeper:
             if steps != Steps():
                 _log.info("removing what is not in the plan", entries=len(steps.ended))
             kept = await to_the_end(self._counting, self._kernel.sweep, steps)
-        self._image.entered(Steps(ended=tuple(place for place in steps.ended if place not in kept)))
-        self._image.swept(steps, kept)
-        self._untidy = bool(kept)
+            self._image.entered(Steps(ended=tuple(place for place in steps.ended if place not in kept)))
+            self._image.swept(steps, kept)
+            self._untidy = bool(kept)
+            if idle := self._idle_rungs():
+                await self._have_rungs(self._rungs - idle)
         if kept:
             what, why = next(iter(kept.items()))
             name = what if isinstance(what, str) else f"an element of {what.map}"
@@ -194,18 +196,27 @@ class Keeper:
                 marks.prefix(self.origin.slot),
                 self._options,
                 rungs=found.rungs,
+                idle=found.idle,
                 obsolete=found.obsolete,
             )
         )
         self._look()
 
     async def _climb(self, needed: set[Rung]) -> None:
-        """Have a rung for every number of endpoints: the ladders are written anew when one is missing."""
+        """Have a rung for every number of endpoints: the ladders are written anew when one is missing, and lose those
+        that nobody uses any more on that occasion.
+        """
         if not needed <= self._rungs:
-            rungs = self._rungs | needed
-            await to_the_end(self._nft.run, structure.ladders(self._table, rungs))
-            await to_the_end(self._look)
-            self._rungs = rungs
+            await self._have_rungs((self._rungs - self._idle_rungs()) | needed)
+
+    def _idle_rungs(self) -> set[Rung]:
+        return {rung for rung in self._rungs if self._image.is_empty(rung.map)}
+
+    async def _have_rungs(self, rungs: set[Rung]) -> None:
+        script = structure.ladders(self._table, rungs, self._rungs - rungs)
+        await to_the_end(self._nft.run, script)
+        await to_the_end(self._look)
+        self._rungs = rungs
 
     def _counting(self, change: Callable[[_Argument], _Result], argument: _Argument) -> _Result:
         """Change the table, and tell our own changes from those of others."""

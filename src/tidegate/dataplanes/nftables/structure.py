@@ -97,12 +97,13 @@ def table(
     options: NftablesOptions,
     *,
     rungs: Collection[Rung] = (),
+    idle: Iterable[Rung] = (),
     obsolete: Iterable[str] = (),
 ) -> str:
     """What makes the table, or makes an existing one the same without losing an element: one transaction.
 
-    ``rungs`` are the maps of endpoints that there must be, ``obsolete`` the chains of an existing table that are ours
-    no more.
+    ``rungs`` are the maps of endpoints that there must be, ``idle`` those of an existing table that are not used any
+    more, ``obsolete`` its chains that are ours no more.
     """
     here = f"{FAMILY} {name}"
     ours = chains(options)
@@ -114,11 +115,11 @@ def table(
     for chain, rules in _rules(prefix, options).items():
         lines += [f"\tchain {chain} {{", *(f"\t\t{rule}" for rule in rules), "\t}"]
     lines.append("}")
-    return "\n".join(lines) + "\n" + ladders(name, rungs)
+    return "\n".join(lines) + "\n" + ladders(name, rungs, idle)
 
 
-def ladders(name: TableName, rungs: Collection[Rung]) -> str:
-    """What makes the ladders have these rungs and no others in use: one transaction."""
+def ladders(name: TableName, rungs: Collection[Rung], idle: Iterable[Rung] = ()) -> str:
+    """What makes the ladders have these rungs and no others in use, and removes ``idle`` ones: one transaction."""
     here = f"{FAMILY} {name}"
     lines = []
     for rung in sorted(rungs):
@@ -136,6 +137,7 @@ def ladders(name: TableName, rungs: Collection[Rung]) -> str:
                     lines.append(f"add rule {here} {chain} meta l4proto tcp {target} {draw}")
             end = ladder_chain(Ladder.EVERYBODY, version) if ladder is Ladder.HERE else _REFUSE
             lines.append(f"add rule {here} {chain} goto {end}")
+    lines += [f"delete map {here} {rung.map}" for rung in sorted(idle)]
     return "\n".join(lines) + "\n"
 
 

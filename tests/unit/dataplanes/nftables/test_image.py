@@ -97,6 +97,8 @@ def test_steps_lead_to_what_is_wanted(changes: Sequence[Change]) -> None:
         {one.place: one for each in needed for one in (*each.elements, each.entry)}
     )
     assert writer.kernel.chains == {one.choice.chain: one.choice.lanes for one in needed if one.choice is not None}
+    maps = {place.map for place in writer.kernel.elements}
+    assert all(writer.image.is_empty(name) is (name not in maps) for name in (*maps, "sockets4", "endpoints4-2"))
     for key, forwarding in writer.present.items():
         assert writer.write(key, forwarding, admitted=forwarding is not NOTHING) == Steps()
 

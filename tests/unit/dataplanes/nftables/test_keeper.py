@@ -158,6 +158,32 @@ async def test_fault_of_one(keeper: Keeper, kernel: Kernel) -> None:
     assert "choices" not in held(kernel)
 
 
+async def test_rungs_that_nobody_uses(keeper: Keeper, another: Callable[..., Keeper], kernel: Kernel) -> None:
+    """They go when the ladders are written anyway, with the sweep, and when a table is adopted; those in use stay."""
+
+    def rungs() -> set[str]:
+        return {name for name in kernel.read().sets if name.startswith("endpoints4-")}
+
+    def many(count: int) -> Change:
+        return pool("a", *((f"10.9.9.{last}", 80) for last in range(count)))
+
+    await keeper.begin()
+    planner = Planner(Marks(keeper.origin.slot))
+    for count in (1, 2, 3, 2, 3, 4):
+        await keeper.write(planner.wanted(many(count), forward(80, "a")))
+    assert rungs() == {"endpoints4-3", "endpoints4-4"}
+    await keeper.sweep()
+    assert rungs() == {"endpoints4-4"}
+    assert not await keeper.is_lost()
+    for count in (4, 5):
+        wanted = planner.wanted(many(count))
+        assert await keeper.write(wanted) == {}
+    successor = another()
+    await successor.begin()
+    assert rungs() == {"endpoints4-5"}
+    assert needed(wanted) <= set(kernel.read().elements)
+
+
 async def test_what_the_kernel_keeps(keeper: Keeper, kernel: Kernel, host: Host) -> None:
     """What cannot be removed is told by the sweep, tried again with each, and may be wanted again meanwhile."""
     await keeper.begin()
