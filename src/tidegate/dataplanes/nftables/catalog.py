@@ -14,7 +14,7 @@ from tidegate.dataplanes.nftables.marks import MarkKey, Marks
 from tidegate.dataplanes.nftables.reach import HostFacts, Reach
 from tidegate.dataplanes.nftables.ruleset import NOTHING, Forwarding
 from tidegate.dataplanes.nftables.translate import Offers
-from tidegate.names import PoolKey, SocketKey, TargetKey
+from tidegate.names import WILDCARD_ADDRESS, PoolKey, SocketKey, TargetKey
 from tidegate.plan.types import PlanChange, PlanValue, Pool, Socket, Target
 
 
@@ -58,12 +58,19 @@ class Catalog:
         return touched
 
     def set_facts(self, facts: HostFacts) -> list[SocketKey]:
-        """The host has changed; returns the sockets to write again."""
-        if facts == self._reach.facts:
+        """The host has changed; returns the sockets to write again: those to which that matters."""
+        before = self._reach
+        if facts == before.facts:
             return []
         self._reach = Reach(facts)
-        self._offers.clear()
-        return list(self._sockets)
+        pools = [key for key, pool in self._pools.items() if self._reach.differs(before, pool.endpoints)]
+        for key in pools:
+            self._offers.pop(key, None)
+        touched = {user: None for key in pools for user in self._users(key)}
+        if self._reach.audiences(WILDCARD_ADDRESS) != before.audiences(WILDCARD_ADDRESS):
+            # Not what they do is another thing then, but what there is to say about their clients.
+            touched |= dict.fromkeys(key for key in self._sockets if key.address == WILDCARD_ADDRESS)
+        return list(touched)
 
     def forwarding(self, key: SocketKey) -> Forwarding:
         """What the kernel needs for a socket; ``NOTHING`` when the plan has none. Raises DataPlaneError."""
@@ -141,7 +148,10 @@ class Catalog:
         if before == after:
             return []
         self._offers.pop(key, None)
-        users = sorted(self._pool_users.get(key, ()))
+        return self._users(key)
+
+    def _users(self, pool: PoolKey) -> list[SocketKey]:
+        users = sorted(self._pool_users.get(pool, ()))
         return [self._target_users[target] for target in users if target in self._target_users]
 
 

@@ -30,13 +30,12 @@ def facts(*, routes_localnet: bool) -> HostFacts:
 
 
 def addresses() -> set[str]:
-    """All addresses of this host, in canonical text form, without zones."""
-    return {
-        one.address.partition("%")[0]
-        for interface in psutil.net_if_addrs().values()
-        for one in interface
-        if one.family in _FAMILIES
-    }
+    """The addresses of this host, in canonical text form. Without link-local ones of IPv6: they lack their interface,
+    so that nothing can be translated to them, and every container that starts brings one.
+    """
+    found = (one for interface in psutil.net_if_addrs().values() for one in interface if one.family in _FAMILIES)
+    # The kernel names the interface of those that need one.
+    return {one.address for one in found if "%" not in one.address}
 
 
 def forwards(family: Family) -> bool:

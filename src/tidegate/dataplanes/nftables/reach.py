@@ -107,6 +107,13 @@ class Reach:
         self._audiences: dict[str, tuple[Audience, ...]] = {}
         self._refusals: dict[tuple[str, frozenset[Kind]], tuple[tuple[str, str], ...]] = {}
 
+    def differs(self, before: Reach, endpoints: Iterable[Endpoint]) -> bool:
+        """Whether a pool may have other ways than it had ``before``."""
+        if msgspec.structs.replace(before.facts, addresses=self.facts.addresses) != self.facts:
+            return True
+        moved = self.facts.addresses ^ before.facts.addresses
+        return any(plain(endpoint.address) in moved for endpoint in endpoints)
+
     def ways(self, endpoints: Iterable[Endpoint]) -> Ways:
         """Who gets which of a pool's endpoints."""
         located = tuple(locate(endpoint, self.facts) for endpoint in endpoints)
@@ -166,6 +173,12 @@ def locate(endpoint: Endpoint, facts: HostFacts) -> Located:
     packed = bytes(map(int, text.split(".")))
     here = Place.HERE if text in facts.addresses else Place.ELSEWHERE
     return Located(packed, endpoint.port, (Family.IPV4, Place.LOOPBACK if packed[0] == _LOOPBACK_NETWORK else here))
+
+
+def plain(address: str) -> str:
+    """An address in text form, an IPv4-mapped one as the IPv4 address that it is."""
+    mapped = ipaddress.IPv6Address(address).ipv4_mapped if address.startswith("::ffff:") else None
+    return str(mapped) if mapped is not None else address
 
 
 def reachable(client: Client, family: Family, place: Place, facts: HostFacts) -> bool:

@@ -83,6 +83,22 @@ def test_facts_of_the_host() -> None:
     assert not [one for one in planner.catalog.forwarding(socket_key(80)).elements if one.place.map == "endpoints4-1"]
 
 
+@pytest.mark.parametrize("endpoint", [("10.9.9.9", 80), ("::ffff:10.9.9.9", 80)])
+def test_addresses_of_the_host(endpoint: tuple[str, int]) -> None:
+    """One that comes or goes matters to those who have an endpoint there; the first of a family, to wildcards, too."""
+    planner = Planner()
+    changes = (pool("a", endpoint), pool("b", OTHER), forward(80, "a"), forward(81, "b"), forward(82, "b", address="*"))
+    planner.wanted(*changes)
+    facts = msgspec.structs.replace(FACTS, addresses=FACTS.addresses | {"10.9.9.1", "fd99::1"})
+    assert planner.catalog.set_facts(facts) == []
+    facts = msgspec.structs.replace(facts, addresses=facts.addresses | {"10.9.9.9"})
+    assert planner.catalog.set_facts(facts) == [socket_key(80)]
+    again = Planner(planner.marks, facts=facts).wanted(*changes)
+    assert all(planner.catalog.forwarding(key) == one.forwarding for key, one in again.items())
+    facts = msgspec.structs.replace(facts, addresses=frozenset({"127.0.0.1", "::1", "10.9.9.9", "10.9.9.1"}))
+    assert planner.catalog.set_facts(facts) == [socket_key(82, "*")]
+
+
 def test_marks_are_kept_until_the_kernel_knows() -> None:
     """A lane is retired once what replaces it is written, not before; so is that of a socket that is gone."""
     planner, key = Planner(), socket_key(80)
