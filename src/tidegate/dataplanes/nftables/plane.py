@@ -86,6 +86,8 @@ class NftablesDataPlane:
         self._ports = PortWatch(lambda: (), self._ports_checked)
         self._running: _Parts | None = None
         self._scopes: set[str] = set()
+        self._unplaced: set[SocketKey] = set()
+        self._to_place = asyncio.Event()
         self._addresses: tuple[str, ...] = ()
         self._traffic: Sequence[Traffic] = ()
         self._stack = AsyncExitStack()
@@ -113,6 +115,7 @@ class NftablesDataPlane:
             "table": parts.writer.watch_table(),
             "count": parts.meter.run(),
             "host": self._watch_host(),
+            "places": self._place(),
         }
         if not self._options.allow_shadow:
             jobs["ports"] = self._ports.run()
@@ -127,17 +130,17 @@ class NftablesDataPlane:
         new = [key for key in change if isinstance(key, SocketKey) and key in present and key not in known]
         for key in touched:
             if key not in present:
+                self._unplaced.discard(key)
                 self._ports.remove(key)
                 self._settlement.forget(key)
                 writer.forget(key)
-        self._look_at_addresses(new)
-        if self._options.allow_shadow:
-            writer.released(new)
-        else:
-            # Nothing is taken from a local process before it was looked whether there is one.
-            writer.wait(new)
-            if new or not writer.complete:
-                self._ports.add(new)
+        specific = [key for key in new if key.address != WILDCARD_ADDRESS]
+        if specific:
+            # Nor is anything said to be served at an address that may be another host's.
+            writer.wait(specific)
+            self._unplaced.update(specific)
+            self._to_place.set()
+        self._offer([key for key in new if key.address == WILDCARD_ADDRESS])
         writer.due(touched)
         self._publish(key for key in change if isinstance(key, SocketKey))
         self._report_addresses({key.scope for key in new} - self._scopes)
@@ -261,12 +264,31 @@ class NftablesDataPlane:
             "or at once with --allow-shadow, which takes its connections away"
         )
 
-    def _look_at_addresses(self, keys: Iterable[SocketKey]) -> None:
-        """Whether the addresses of new sockets are this host's."""
-        elsewhere = {key for key in keys if key.address != WILDCARD_ADDRESS and not host.is_local(key.address)}
-        if elsewhere:
-            known = {key for key in self._parts.catalog.sockets() if self._settlement.is_elsewhere(key)}
-            self._settlement.place(known | elsewhere)
+    def _offer(self, new: Collection[SocketKey]) -> None:
+        """Have new sockets written; nothing is taken from a local process before it was looked whether there is one."""
+        writer = self._parts.writer
+        if self._options.allow_shadow:
+            writer.released(new)
+            return
+        writer.wait(new)
+        if new or not writer.complete:
+            self._ports.add(new)
+
+    async def _place(self) -> None:
+        """Look whether the addresses of new sockets are this host's, and offer them then."""
+        while True:
+            await self._to_place.wait()
+            self._to_place.clear()
+            keys, self._unplaced = self._unplaced, set()
+            foreign = await asyncio.to_thread(host.foreign, {key.address for key in keys})
+            sockets = self._parts.catalog.sockets()
+            # One that went and came again meanwhile has its turn again.
+            placed = [key for key in keys if key in sockets and key not in self._unplaced]
+            elsewhere = {key for key in placed if key.address in foreign}
+            if elsewhere:
+                known = {key for key in sockets if self._settlement.is_elsewhere(key)}
+                self._publish(self._settlement.place(known | elsewhere))
+            self._offer(placed)
 
     async def _watch_host(self) -> None:
         """Follow the host's addresses, and whether it forwards."""
@@ -277,8 +299,15 @@ class NftablesDataPlane:
             catalog, writer = self._parts.catalog, self._parts.writer
             writer.due(catalog.set_facts(facts))
             specific = {key.address for key in catalog.sockets()} - {WILDCARD_ADDRESS}
-            foreign = {address for address in specific if not await asyncio.to_thread(host.is_local, address)}
-            moved = self._settlement.place([key for key in catalog.sockets() if key.address in foreign])
+            foreign = await asyncio.to_thread(host.foreign, specific)
+            # Those that came meanwhile are as they were placed.
+            moved = self._settlement.place(
+                [
+                    key
+                    for key in catalog.sockets()
+                    if key.address in foreign or (key.address not in specific and self._settlement.is_elsewhere(key))
+                ]
+            )
             writer.due(moved)
             self._publish(moved)
             self._report_addresses(tuple(self._scopes))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import sys
+import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -162,6 +163,31 @@ async def test_address_of_another_host(directory: Path, host: Host) -> None:
         await serves("app", address=ELSEWHERE, port=PORT + 1)
         host.ip("addr", "del", f"{ELSEWHERE}/24", "dev", "own")
         await present.until(PORT + 1, Failed, address=ELSEWHERE)
+
+
+@pytest.mark.parametrize("allow_shadow", [False, True])
+async def test_many_addresses(directory: Path, monkeypatch: pytest.MonkeyPatch, allow_shadow: bool) -> None:
+    """The kernel is asked about addresses beside the event loop; what left the plan meanwhile is forgotten."""
+    asked: list[int] = []
+    is_local = facts.is_local
+
+    def recorded(address: str) -> bool:
+        asked.append(threading.get_ident())
+        return is_local(address)
+
+    monkeypatch.setattr(facts, "is_local", recorded)
+    async with forwarding(directory, allow_shadow=allow_shadow) as present:
+        present.apply(*(forward(PORT + 1, "app", address=f"127.1.0.{last}") for last in range(1, 200)))
+        present.apply(remove(PORT + 1, "127.1.0.2"), forward(PORT + 1, "app", address=ELSEWHERE))
+        present.apply(remove(PORT + 1, "127.1.0.3"))
+        present.apply(forward(PORT + 1, "app", address="127.1.0.3"))
+        await present.until(PORT + 1, Failed, address=ELSEWHERE)
+        for last in (1, 3, 199):
+            await present.until(PORT + 1, Live, address=f"127.1.0.{last}")
+        await serves("app", address="127.1.0.3", port=PORT + 1)
+        await serves(REFUSED, address="127.1.0.2", port=PORT + 1)
+    assert asked
+    assert threading.get_ident() not in asked
 
 
 async def test_kept_and_adopted(directory: Path, host: Host) -> None:
