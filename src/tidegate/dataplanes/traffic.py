@@ -155,6 +155,16 @@ class TrafficLedger:
         self._watched[generation] = after
         self._bound(owners.values())
 
+    def expect(self, generation: str, owners: Mapping[str, Series]) -> None:
+        """These may be counted later, perhaps when nobody is there any more who knows whose they are."""
+        watched = self._watched.setdefault(generation, {})
+        for prefix in owners.keys() - watched.keys():
+            watched[prefix] = _Watched(owners[prefix], _NOTHING)
+
+    def owners(self, generation: str) -> dict[str, Series]:
+        """Whose each prefix of a generation was at the last look."""
+        return {prefix: watched.series for prefix, watched in self._watched.get(generation, {}).items()}
+
     def vanish(self, generation: str, prefixes: Iterable[str]) -> None:
         """These are gone, and begin anew if they come again."""
         watched = self._watched.get(generation, {})

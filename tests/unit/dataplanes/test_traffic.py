@@ -303,3 +303,15 @@ def test_never_decreases_even_when_looks_were_missed(looks: list[tuple[int, int]
         assert traffic.opened >= before
         assert traffic.active >= 0
         before = traffic.opened
+
+
+def test_expected_prefix_counts_for_who_had_it() -> None:
+    """What is counted only after its owner left the plan counts for that one all the same, also in a later ledger."""
+    ledger = TrafficLedger()
+    ledger.expect("1", OWNERS)
+    later = TrafficLedger(ledger.to_state())
+    assert later.owners("1") == OWNERS
+    later.observe("1", {"foo": raw(3)}, {})
+    later.expect("1", OWNERS)
+    later.observe("1", {"foo": raw(4)}, {})
+    assert only(later).opened == 4

@@ -98,15 +98,20 @@ class Marks:
         self._retired: dict[int, Series | None] = {}
         self._known: dict[bytes, int] = {}
         self._used: set[int] = set()
+        self._former: Mapping[int, Series] = {}
         self._next = 0
 
-    def adopt(self, known: Mapping[bytes, int], others: Iterable[int]) -> None:
-        """What an earlier controller left: marks by identity, and further ones that connections still have.
+    def adopt(
+        self, known: Mapping[bytes, int], others: Iterable[int], former: Mapping[int, Series] | None = None
+    ) -> None:
+        """What an earlier controller left: marks by identity, and further ones that connections still have; and whose
+        lanes were, as far as it wrote that down (``former``).
 
         Whatever of it is not asked for until ``forget_the_rest`` is retired then.
         """
         self._known = dict(known)
         self._used.update(known.values(), others)
+        self._former = former or {}
 
     def forget_the_rest(self, needed: Collection[int] = ()) -> None:
         """The plan is complete: what was adopted and is not in it, is retired, those excepted that are still
@@ -114,7 +119,9 @@ class Marks:
         """
         taken = {mark.number for mark in self._marks.values()}
         self._known = {name: number for name, number in self._known.items() if number in needed}
-        self._retired.update(dict.fromkeys(self._used - taken - self._retired.keys() - set(needed)))
+        rest = self._used - taken - self._retired.keys() - set(needed)
+        self._retired.update((number, self._former.get(number)) for number in rest)
+        self.changes += bool(rest)
 
     def take(self, key: MarkKey) -> Mark:
         """The mark of a lane or choice, a new one when it has none. Raises DataPlaneError when all are used."""
@@ -141,7 +148,7 @@ class Marks:
 
     @property
     def retired(self) -> Mapping[int, Series | None]:
-        """The retired marks, with the series of those lanes that were in the plan of this controller."""
+        """The retired marks, with the series of those lanes of which it is known."""
         return self._retired
 
     def series(self) -> SeriesOfMarks:

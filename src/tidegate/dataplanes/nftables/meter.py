@@ -87,13 +87,16 @@ class Meter:
         self._kernel.close()
         self._netlink.close()
 
-    async def load(self) -> None:
-        """Go on from what an earlier controller wrote down, where its table still counts."""
+    async def load(self) -> dict[int, Series]:
+        """Go on from what an earlier controller wrote down, where its table still counts. Returns whose its lanes were,
+        by mark.
+        """
         try:
             self._ledger = TrafficLedger(await asyncio.to_thread(trafficfile.load, self._path))
         except DataPlaneError as error:
             _log.warning("traffic counters begin anew", reason=str(error))
         self.begin_anew()
+        return {int(mark): series for mark, series in self._ledger.owners(self._keeper.origin.generation).items()}
 
     def begin_anew(self) -> None:
         """The table is another one: what earlier ones counted stays, and grows no more."""
@@ -169,6 +172,7 @@ class Meter:
         # A set that grows while it is read may lack some of its elements.
         owners = {str(mark): one for mark, one in series.owners().items()}
         self._ledger.observe(generation, counted(counts), owners, complete=False)
+        self._ledger.expect(generation, owners)
         traffic = self._add_up(series, connections)
         return Look(retired, counts, connections, traffic, time.thread_time() - began)
 

@@ -211,8 +211,8 @@ class NftablesDataPlane:
         catalog = Catalog(marks, facts, hairpins=self._options.preserve_source)
         meter = Meter(self._directory / TRAFFIC_FILE, self._table, keeper, marks)
         try:
-            marks.adopt(found.known, found.numbers | (await meter.connections()).remembered)
-            await meter.load()
+            former = await meter.load()
+            marks.adopt(found.known, found.numbers | (await meter.connections()).remembered, former)
             # The rule that keeps others from using 127.0.0.0/8 is there by now.
             if self._options.allow_route_localnet:
                 self._sysctls.set(ROUTE_LOCALNET, "1")

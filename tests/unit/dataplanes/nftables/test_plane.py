@@ -28,7 +28,7 @@ from tidegate.dataplanes.nftables.plane import NftablesDataPlane
 from tidegate.dataplanes.nftables.sysctls import ROUTE_LOCALNET
 from tidegate.dataplanes.nftables.wire import Request
 from tidegate.errors import DataPlaneError
-from tidegate.plan.outcome import Failed, FailureReason, Live, Pending
+from tidegate.plan.outcome import Failed, FailureReason, Live, Pending, Traffic
 from tidegate.plan.types import Socket
 
 pytestmark = needs_hosts()
@@ -207,6 +207,29 @@ async def test_kept_and_adopted(directory: Path, host: Host) -> None:
             (found,) = [one for one in await second.plane.traffic() if one.listener.listener == "listener"]
             assert found.opened == 2
     assert not table(host)
+
+
+async def test_connections_of_a_listener_that_is_gone(directory: Path) -> None:
+    """Those are counted that came by a lane without any before, while no controller ran, to a listener of the past."""
+    async with Backend("app") as app:
+        change = pool("app", ("127.0.0.1", app.port)) | forward(PORT, "app", address="*", listener="past")
+        async with serving(plane(directory), drain=None) as first:
+            await first.until_applied(change)
+        async with connection(PORT, host=OWN_4) as open_one:
+            assert await open_one.line() == "app"
+            async with serving(plane(directory), drain=None) as second:
+                await second.until_applied(forward(PORT + 1, "app", address="*", listener="other"))
+                await serves(REFUSED)
+                found = await eventually(lambda: of_listener(second, "past"), what="it is counted")
+                assert (found[0].opened, found[0].active) == (1, 1)
+                assert found[0].sent > 0
+        async with serving(plane(directory)) as third:
+            await third.until_applied(change)
+            assert [one.opened for one in await of_listener(third, "past")] == [1]
+
+
+async def of_listener(present: Serving, name: str) -> list[Traffic]:
+    return [one for one in await present.plane.traffic() if one.listener.listener == name]
 
 
 async def test_drain(directory: Path, host: Host) -> None:
