@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import Any
+
+import pytest
 
 from support.backends import Backend
 from support.clients import who_serves
@@ -22,6 +25,32 @@ table ip nat {
 }
 table inet firewall {
   chain forward { type filter hook forward priority 0; policy drop; ct state established accept
+  }
+}
+"""
+
+
+FIREWALLD = """
+table inet firewalld {
+  set allowed { type inet_service; flags interval; elements = { 22, 8000-8090 }; }
+  set blocked { type inet_service; elements = { %(port)d }; }
+  map hosts { type inet_service : verdict; elements = { %(port)d : drop }; }
+  chain filter_IN_public { tcp dport @allowed accept
+  }
+  chain filter_INPUT { type filter hook input priority 10; policy accept; ct state { established, related } accept
+    iifname "lo" accept
+    ct state invalid drop
+    goto filter_INPUT_ZONES
+  }
+  chain filter_INPUT_ZONES { jump filter_IN_public
+    tcp dport @blocked drop
+    tcp dport vmap @hosts
+    reject with icmpx admin-prohibited
+  }
+  chain nat_PREROUTING { type nat hook prerouting priority -90; tcp dport %(port)d redirect to :9
+  }
+  chain filter_FORWARD { type filter hook forward priority 10; ct state { established, related } accept
+    reject with icmpx admin-prohibited
   }
 }
 """
@@ -64,6 +93,60 @@ async def test_the_advice_about_a_firewall_helps(kernel: KernelRuns, hosts: Worl
         hosts.gateway.nft(found["advice"].partition("nft ")[2])
         assert await rows(kernel, "--state-dir", str(instance.state_dir)) == (0, [])
         assert await who_serves(PORT, host=FRONT_4) == "app"
+
+
+@pytest.mark.skipif(shutil.which("iptables-nft") is None, reason="needs the program iptables-nft")
+async def test_rules_of_iptables(kernel: KernelRuns, hosts: World) -> None:
+    """What Docker writes by iptables-nft is understood, and what nobody but iptables understands is said to be so."""
+    write(kernel.file, *forwarding("app"))
+    for rule in (
+        "-t nat -N DOCKER",
+        "-t nat -A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER",
+        f"-t nat -A DOCKER ! -i docker0 -p tcp -m tcp --dport {PORT} -j DNAT --to-destination 172.17.0.2:80",
+        "-P FORWARD DROP",
+        f"-A INPUT -p tcp -m multiport --dports {PORT},9090 -j DROP",
+    ):
+        hosts.gateway.run("iptables-nft", *rule.split())
+    code, found = await rows(kernel, str(kernel.file), "--dataplane", "nftables")
+    assert (code, [row["about"] for row in found]) == (1, ["translation", "firewall"])
+    assert f"ip nat DOCKER (hook prerouting, priority -100): dnat for default/edge/tcp ({PORT})" in found[0]["found"]
+    assert "comes first" in found[0]["why"]
+    assert "ip filter FORWARD" in found[1]["found"]
+    _, found = await rows(kernel, str(kernel.file), "--dataplane", "envoy")
+    said = {row["about"]: row["found"] for row in found}
+    assert "ip nat DOCKER" in said["translation"]
+    assert said["rules of others"] == (
+        "cannot be judged: ip filter INPUT (hook input): drop, by extension multiport of iptables"
+    )
+
+
+@pytest.mark.skipif(shutil.which("iptables-legacy") is None, reason="needs the program iptables-legacy")
+async def test_rules_of_iptables_legacy(kernel: KernelRuns, hosts: World) -> None:
+    """They cannot be seen, which is said instead of that there are none."""
+    write(kernel.file, *forwarding("app"))
+    try:
+        hosts.gateway.run("iptables-legacy", "-t", "nat", "-A", "PREROUTING", "-j", "ACCEPT")
+    except AssertionError as error:
+        pytest.skip(f"this kernel has no tables of iptables-legacy: {error}")
+    done = await kernel.run("doctor", str(kernel.file), "--dataplane", "nftables", "-o", "json")
+    [found] = [row for row in json.loads(done.output) if row["about"] == "rules of others"]
+    assert (found["level"], "cannot see them" in found["why"]) == ("warning", True)
+
+
+async def test_rules_like_those_of_firewalld(kernel: KernelRuns, hosts: World) -> None:
+    """Chains are followed over jumps; what sets and maps with names decide is said to be beyond judgement."""
+    write(kernel.file, *forwarding("app"))
+    hosts.gateway.nft(FIREWALLD % {"port": PORT})
+    code, found = await rows(kernel, str(kernel.file), "--dataplane", "envoy")
+    texts = [row["found"] for row in found]
+    assert code == 1
+    assert any("nat_PREROUTING (hook prerouting, priority -90): redirect" in text for text in texts)
+    assert any(f"({PORT}) is accepted under conditions" in text for text in texts)
+    [dark] = [text for text in texts if "cannot be judged" in text]
+    assert "set @blocked" in dark
+    assert "map @hosts" in dark
+    _, found = await rows(kernel, str(kernel.file), "--dataplane", "nftables")
+    assert [row["about"] for row in found] == ["translation", "firewall"]
 
 
 async def test_a_table_that_was_left_is_named_for_envoy(kernel: KernelRuns, hosts: World) -> None:

@@ -4,7 +4,8 @@ In: that JSON, and which tables are ours. Out: *gates*, chains at a hook, and *g
 accept, drop or translate a connection, with the ports they are limited to.
 
 As far as can be seen: the order of rules, the contents of named sets, and extensions of iptables that ``nft`` does not
-know are not followed. A grip with a condition that is not understood says so by ``conditional``.
+know are not followed. A grip with a condition that is not understood says so by ``conditional``, and one of which it
+cannot be told for which ports it is, or what it does, by ``opaque``.
 """
 
 from __future__ import annotations
@@ -21,6 +22,17 @@ _HOOKS = frozenset({"prerouting", "input", "forward", "output"})
 _VERDICTS = frozenset({"accept", "drop", "reject", "dnat", "redirect", "tproxy"})
 _LEADS = frozenset({"jump", "goto"})
 _TCP = frozenset({"tcp", 6})
+_NATIVE = {"DNAT": "dnat", "NETMAP": "dnat", "REDIRECT": "redirect", "TPROXY": "tproxy", "REJECT": "reject"}
+"""Targets of iptables that ``nft`` does not translate, and what they are here."""
+
+_HARMLESS = frozenset(
+    {"AUDIT", "CHECKSUM", "CLASSIFY", "CONNMARK", "CONNSECMARK", "DSCP", "HL", "LOG", "MARK", "MASQUERADE", "NFLOG",
+     "RATEEST", "SECMARK", "SET", "SNAT", "TCPMSS", "TCPOPTSTRIP", "TOS", "TRACE", "TTL"}
+)  # fmt: skip
+"""Targets that neither keep a connection away nor change where it goes."""
+
+UNKNOWN = "what cannot be told"
+"""The verdict of a rule of which ``nft`` does not say enough."""
 
 
 class Gate(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,7 +48,8 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
 class Grip(msgspec.Struct, frozen=True, kw_only=True):
     """What a rule does, and where: ``label`` is its chain, ``gate`` the chain at a hook that leads there.
 
-    ``ports`` None: all, or some that cannot be told. ``conditional``: only for some connections.
+    ``ports`` None: all, or some that cannot be told. ``conditional``: only for some connections. ``opaque``: the part
+    of the rule, or of one that leads there, that cannot be understood; empty when there is none.
     """
 
     label: str
@@ -44,6 +57,7 @@ class Grip(msgspec.Struct, frozen=True, kw_only=True):
     verdict: str
     ports: Ports | None = None
     conditional: bool = False
+    opaque: str = ""
 
     def takes(self, port: int) -> bool:
         """Whether it may be about connections to a port."""
@@ -55,6 +69,11 @@ class _Scope(msgspec.Struct, frozen=True):
 
     ports: Ports | None = None
     conditional: bool = False
+    opaque: str = ""
+
+    def veiled(self, by: str) -> _Scope:
+        """Some of these connections: which ones, only ``by`` knows."""
+        return msgspec.structs.replace(self, conditional=True, opaque=by)
 
 
 _ChainName = tuple[str, str, str]
@@ -108,6 +127,7 @@ def _walk(
                     verdict=verdict,
                     ports=reached.ports,
                     conditional=reached.conditional,
+                    opaque=reached.opaque,
                 )
 
 
@@ -126,13 +146,33 @@ def _ends(rule: Sequence[Mapping[str, Any]], scope: _Scope) -> Iterator[tuple[_S
             yield scope, kind, content["target"]
         elif kind in _VERDICTS:
             yield scope, kind, ""
-        elif kind in ("limit", "xt"):
+        elif kind == "limit":
             scope = msgspec.structs.replace(scope, conditional=True)
+        elif kind == "xt":
+            yield from _targeted(content, scope)
+            scope = scope.veiled(_extension(content))
+
+
+def _targeted(content: Mapping[str, Any] | None, scope: _Scope) -> Iterator[tuple[_Scope, str, str]]:
+    """The end that an extension of iptables is. Older versions of ``nft`` say nothing of it at all."""
+    kind, name = (content.get("type"), content.get("name")) if content else ("", "")
+    if kind == "match" or name in _HARMLESS:
+        return
+    if kind == "target" and name in _NATIVE:
+        yield scope, _NATIVE[name], ""
+    else:
+        yield scope.veiled(_extension(content)), UNKNOWN, ""
+
+
+def _extension(content: Mapping[str, Any] | None) -> str:
+    return f"extension {content['name']} of iptables" if content and "name" in content else "an extension of iptables"
 
 
 def _mapped(content: Mapping[str, Any], scope: _Scope) -> Iterator[tuple[_Scope, str, str]]:
     """The ends of a verdict map; those of one with a name cannot be seen."""
     data = content["data"]
+    if isinstance(data, str):
+        yield scope.veiled(f"map {data}"), UNKNOWN, ""
     for key, verdict in data["set"] if isinstance(data, Mapping) else ():
         reached = _matched({"op": "==", "left": content["key"], "right": key}, scope)
         if reached is None or not isinstance(verdict, Mapping):
@@ -150,7 +190,12 @@ def _matched(match: Mapping[str, Any], scope: _Scope) -> _Scope | None:
     if not isinstance(left, Mapping) or match["op"] not in ("==", "in"):
         return msgspec.structs.replace(scope, conditional=True)
     values = _values(right)
+    named = next((value for value in values if isinstance(value, str) and value.startswith("@")), None)
     match left:
+        case {"payload": {"field": "saddr"}}:
+            return msgspec.structs.replace(scope, conditional=True)
+        case _ if named is not None:
+            return scope.veiled(f"set {named}")
         case {"payload": {"protocol": "tcp" | "th", "field": "dport"}}:
             ports = _ports(values)
             return msgspec.structs.replace(scope, ports=ports, conditional=scope.conditional or ports is None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from tidegate.dataplanes.diagnosis.facts import EnvoyFacts, Finding, Interface, KernelFacts, Level, Listener, Plane
-from tidegate.dataplanes.diagnosis.foreignrules import Gate, Grip
+from tidegate.dataplanes.diagnosis.foreignrules import UNKNOWN, Gate, Grip
 from tidegate.dataplanes.nftables.nft import KNOWN_TO_WORK, NEEDS_NET_ADMIN
 from tidegate.dataplanes.nftables.structure import DESTINATION_PRIORITY
 
@@ -213,8 +213,11 @@ def rules_of_others(plane: Plane, kernel: KernelFacts, listeners: Sequence[Liste
     said = [
         *(one for grip in kernel.grips for one in _gripped(plane, grip, listeners)),
         *(one for gate in kernel.gates for one in _gated(plane, gate, kernel.grips, listeners)),
+        *_opaque(plane, kernel.grips, listeners),
     ]
-    yield from said or [_ok(plane, about, _clean(listeners))]
+    yield from said
+    if not said and not kernel.legacy:
+        yield _ok(plane, about, _clean(listeners))
 
 
 def _clean(listeners: Sequence[Listener]) -> str:
@@ -242,6 +245,32 @@ def _gripped(plane: Plane, grip: Grip, listeners: Iterable[Listener]) -> Iterato
     # Behind the kernel plane's translation a packet has the port of its backend.
     elif grip.verdict in _DROPPING and grip.ports is not None and (plane is Plane.ENVOY or earlier):
         yield worse(plane, "firewall", found, "clients get no answer, or a refusal", "let the port through there")
+
+
+def _opaque(plane: Plane, grips: Iterable[Grip], listeners: Sequence[Listener]) -> Iterator[Finding]:
+    """Rules that may drop connections of listeners, or do anything with them, of which too little can be understood."""
+    dark = [
+        f"{grip.label} (hook {grip.gate.hook}): {grip.verdict}, by {grip.opaque}"
+        for grip in grips
+        if grip.opaque
+        and (grip.verdict in _DROPPING or grip.verdict == UNKNOWN)
+        and _on_the_way(plane, grip, listeners)
+    ]
+    if dark and listeners:
+        found = f"cannot be judged: {_listed(dict.fromkeys(dark))}"
+        why = "these rules may drop connections of the listeners, or take them elsewhere"
+        yield _warning(plane, "rules of others", found, why, "look at them: nft list ruleset, or iptables-save")
+
+
+def _on_the_way(plane: Plane, grip: Grip, listeners: Iterable[Listener]) -> bool:
+    """Whether connections of listeners may come to a rule that is not named elsewhere for its ports."""
+    if plane is Plane.NFTABLES and grip.gate.hook == "forward":
+        return True  # With the port of their backend.
+    before = grip.gate.hook in ("prerouting", "output")
+    if plane is Plane.NFTABLES and not (before and grip.gate.priority < DESTINATION_PRIORITY):
+        return False
+    named = grip.ports is not None and grip.verdict in _DROPPING
+    return (before or grip.gate.hook == "input") and not named and any(grip.takes(one.port) for one in listeners)
 
 
 def _gated(plane: Plane, gate: Gate, grips: Sequence[Grip], listeners: Sequence[Listener]) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tidegate.dataplanes.diagnosis.foreignrules import Grip, gates_and_grips
+from tidegate.dataplanes.diagnosis.foreignrules import UNKNOWN, Grip, gates_and_grips
 
 DPORT = {"payload": {"protocol": "tcp", "field": "dport"}}
 
@@ -73,7 +73,8 @@ def test_verdict_maps_are_followed() -> None:
     """Each entry of a map that can be seen is an end of its own."""
     found = grips([{"vmap": {"key": DPORT, "data": {"set": [[22, {"accept": None}], [23, {"drop": None}]]}}}])
     assert [(one.verdict, one.ports) for one in found] == [("accept", ((22, 22),)), ("drop", ((23, 23),))]
-    assert grips([{"vmap": {"key": DPORT, "data": "@unseen"}}]) == ()
+    [grip] = grips([{"vmap": {"key": DPORT, "data": "@unseen"}}])
+    assert (grip.verdict, grip.opaque) == (UNKNOWN, "map @unseen")
 
 
 def test_circles_end() -> None:
@@ -103,13 +104,48 @@ def test_rules_that_no_new_tcp_connection_meets_are_left_out(never: dict[str, An
         match({"payload": {"protocol": "ip", "field": "saddr"}}, "10.0.0.1"),
         match(DPORT, 22, "!="),
         {"limit": {"rate": 1, "per": "second"}},
-        {"xt": None},
+        {"xt": {"type": "match", "name": "multiport"}},
     ],
 )
 def test_other_matches_are_conditions(some: dict[str, Any]) -> None:
     """A rule for some connections says so."""
     [grip] = grips([some, {"drop": None}])
     assert grip.conditional
+
+
+@pytest.mark.parametrize(
+    ("target", "verdict", "opaque"),
+    [
+        ({"type": "target", "name": "DNAT"}, "dnat", ""),
+        ({"type": "target", "name": "REJECT"}, "reject", ""),
+        ({"type": "target", "name": "NFQUEUE"}, UNKNOWN, "extension NFQUEUE of iptables"),
+        (None, UNKNOWN, "an extension of iptables"),
+    ],
+)
+def test_targets_of_iptables(target: dict[str, str] | None, verdict: str, opaque: str) -> None:
+    """Those that nft does not translate are understood by their name, or are said not to be."""
+    [grip] = grips([match(DPORT, 8080), {"xt": target}])
+    assert (grip.verdict, grip.ports, grip.opaque) == (verdict, ((8080, 8080),), opaque)
+
+
+def test_harmless_targets_of_iptables() -> None:
+    """What only logs, marks or masquerades is no grip."""
+    assert grips([{"xt": {"type": "target", "name": "MASQUERADE"}}], [{"xt": {"type": "target", "name": "LOG"}}]) == ()
+
+
+@pytest.mark.parametrize(
+    ("dark", "by"),
+    [
+        ({"xt": {"type": "match", "name": "multiport"}}, "extension multiport of iptables"),
+        (match(DPORT, "@blocked"), "set @blocked"),
+        (match({"concat": [{"meta": {"key": "iifname"}}, DPORT]}, "@blocked"), "set @blocked"),
+        (match({"payload": {"protocol": "ip", "field": "saddr"}}, "@banned"), ""),
+    ],
+)
+def test_what_is_not_understood_is_named(dark: dict[str, Any], by: str) -> None:
+    """The part of a rule that hides whether it is about a listener; which clients it is for, is no such part."""
+    [grip] = grips([dark, {"drop": None}])
+    assert (grip.ports, grip.conditional, grip.opaque) == (None, True, by)
 
 
 def test_our_tables_are_left_out() -> None:

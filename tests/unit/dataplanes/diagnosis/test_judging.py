@@ -18,7 +18,7 @@ from tidegate.dataplanes.diagnosis.facts import (
     Listener,
     Plane,
 )
-from tidegate.dataplanes.diagnosis.foreignrules import Gate, Grip
+from tidegate.dataplanes.diagnosis.foreignrules import UNKNOWN, Gate, Grip
 
 WELL = KernelFacts(linux=True, net_admin=True, nft="1.0.6", forwards_ipv4=True, forwards_ipv6=True, gates=(), grips=())
 ENVOY = EnvoyFacts(program="1.40.0", open_files=1 << 20, workers=2, lowest_port=1024, privileged=False)
@@ -190,3 +190,31 @@ def test_a_rule_that_drops_the_port() -> None:
         drop = Grip(label=place.label, gate=place, verdict="drop", ports=((8080, 8080),))
         facts = kernel(gates=(place,), grips=(drop,))
         assert {plane for plane in Plane if judged(plane, facts)} == planes
+
+
+@pytest.mark.parametrize(
+    ("plane", "hook", "priority", "said"),
+    [
+        (Plane.ENVOY, "input", 0, True),
+        (Plane.ENVOY, "forward", 0, False),
+        (Plane.NFTABLES, "prerouting", -300, True),
+        (Plane.NFTABLES, "prerouting", 0, False),
+        (Plane.NFTABLES, "input", 0, False),
+        (Plane.NFTABLES, "forward", 0, True),
+    ],
+)
+@pytest.mark.parametrize("verdict", ["drop", UNKNOWN])
+def test_what_cannot_be_judged_is_said(plane: Plane, hook: str, priority: int, said: bool, verdict: str) -> None:
+    """Rules that are not understood are warned of where connections of a listener pass, and nowhere else."""
+    grip = Grip(label="ip other x", gate=gate(hook, priority), verdict=verdict, conditional=True, opaque="set @x")
+    found = judged(plane, kernel(gates=(grip.gate,), grips=(grip,)))
+    assert [one.found for one in found] == (
+        [f"cannot be judged: ip other x (hook {hook}): {verdict}, by set @x"] if said else []
+    )
+
+
+@pytest.mark.parametrize("plane", list(Plane))
+def test_nothing_is_well_that_was_not_seen(plane: Plane) -> None:
+    """Beside rules of iptables-legacy no row says that there are none."""
+    found = judging.judge(plane, kernel(legacy=("nat",)), ENVOY, (WEB,))
+    assert [one.level for one in found if one.about == "rules of others"] == [Level.WARNING]
