@@ -16,11 +16,12 @@ from pathlib import Path
 
 import psutil
 
-from dataplanes.hosts import BACKEND, inside, run
+from dataplanes.hosts import BACKEND, apart, inside, run
 from dataplanes.planes import BULK_PORTS, PORTS, connections_allowed
+from dataplanes.usage import processors
 
 _NGINX = """\
-daemon off; worker_processes auto; pid {directory}/backend.pid; error_log {directory}/backend.log;
+daemon off; worker_processes {workers}; pid {directory}/backend.pid; error_log {directory}/backend.log;
 events {{ worker_connections {connections}; }}
 http {{
   access_log off; keepalive_requests 1000000000; keepalive_timeout 1h; client_header_timeout 1h;
@@ -33,7 +34,10 @@ http {{
 def serving(directory: Path) -> Iterator[list[psutil.Process]]:
     """All servers of the backend host while the block lasts: their processes."""
     config = directory / "backend.conf"
-    config.write_text(_NGINX.format(directory=directory, port=PORTS["http"], connections=connections_allowed()))
+    workers = max(1, processors() // 2)
+    config.write_text(
+        _NGINX.format(directory=directory, port=PORTS["http"], connections=connections_allowed(), workers=workers)
+    )
     commands = (
         ("nginx", "-c", str(config), "-e", str(directory / "backend.log")),
         *(("iperf3", "-s", "-p", str(port)) for port in BULK_PORTS),
@@ -42,7 +46,7 @@ def serving(directory: Path) -> Iterator[list[psutil.Process]]:
     with (directory / "backend.out").open("wb") as output, contextlib.ExitStack() as stack:
         for command in commands:
             process = subprocess.Popen(
-                inside(BACKEND, *command), stdin=subprocess.DEVNULL, stdout=output, stderr=output
+                inside(BACKEND, *apart(*command, first=False)), stdin=subprocess.DEVNULL, stdout=output, stderr=output
             )
             stack.callback(process.wait)
             stack.callback(process.terminate)

@@ -65,6 +65,19 @@ def inside(namespace: str, *command: str) -> list[str]:
     return ["ip", "netns", "exec", namespace, "prlimit", f"--nofile={files}:{files}", *command]
 
 
+def apart(*command: str, first: bool) -> list[str]:
+    """The command line that runs a command on the first or the second half of the processors, where there are several.
+
+    Who sends and who answers would not share processors if they were hosts: where the scheduler puts them, together or
+    apart, would make more of a difference than what is measured. What forwards is free to run anywhere.
+    """
+    processors = sorted(os.sched_getaffinity(0))
+    half = len(processors) // 2
+    if not half:
+        return list(command)
+    return ["taskset", "--cpu-list", ",".join(map(str, processors[:half] if first else processors[half:])), *command]
+
+
 def run(*command: str) -> str:
     """Run a command to its end and return what it printed. Ends the benchmark when it fails."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)

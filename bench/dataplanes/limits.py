@@ -15,6 +15,8 @@ AWAKE_MOST = 0.9
 IDLE_LEAST = 0.1
 """Below this share, the processors are the limit."""
 DIRECT, ALONE = "direct", "one host"
+REFERENCES = (ALONE, DIRECT, "direct-tracked", "nftables-by-hand")
+"""What is no plane, but tells where the time of planes goes."""
 PARTS = ("generator", "backend", "plane")
 
 _Columns = Sequence[tuple[str, str]]

@@ -22,7 +22,7 @@ import msgspec
 import psutil
 
 from dataplanes import usage
-from dataplanes.hosts import inside
+from dataplanes.hosts import apart, inside
 from dataplanes.planes import BULK_PORTS, PORTS, Plane
 from dataplanes.usage import Usage
 
@@ -104,7 +104,7 @@ class Loader:
         return Rate(float(rate[1]), _share(done.stdout, "50"), _share(done.stdout, "99"), usage)
 
     def _run(self, plane: Plane, *commands: Sequence[str]) -> tuple[list[subprocess.CompletedProcess[str]], Usage]:
-        placed = [inside(plane.link.origin, *command) for command in commands]
+        placed = [inside(plane.link.origin, *apart(*command, first=True)) for command in commands]
         return usage.measured(placed, plane.processes(), self._backend)
 
 
@@ -150,8 +150,9 @@ class Lasting:
 
 @contextlib.contextmanager
 def _started(what: str, plane: Plane, count: int) -> Any:
+    command = (sys.executable, "-m", "dataplanes.load", what, str(count), *_ways(plane))
     process = subprocess.Popen(
-        inside(plane.link.origin, sys.executable, "-m", "dataplanes.load", what, str(count), *_ways(plane)),
+        inside(plane.link.origin, *apart(*command, first=True)),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )

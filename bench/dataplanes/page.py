@@ -9,7 +9,7 @@ from typing import Any
 import figures
 from dataplanes import limits
 from dataplanes.hosts import ADDRESSES
-from dataplanes.limits import ALONE, DIRECT
+from dataplanes.limits import ALONE, DIRECT, REFERENCES
 
 TARGET = Path(__file__).parents[2] / "docs" / "data-planes.md"
 README = Path(__file__).parents[2] / "README.md"
@@ -48,11 +48,13 @@ the ratios: absolute rates depend on the machine, and client, gateway and backen
 
 ![Rates as a share of direct routing]({plot})
 
-*direct* is the same two hosts with nothing but routing between them. Each plane has a gateway host of its own in a
+*direct* is the same two hosts with nothing but routing between them. *direct-tracked* is that with connection tracking,
+without which the kernel can translate nothing, and *nftables-by-hand* the least set of rules that does what a gateway
+is for: what the kernel plane takes beyond these is tidegate's. Each plane has a gateway host of its own in a
 network namespace; a value is the median of {rounds} rounds in which the planes take turns, with {seconds:g} s for each
 sample. The client has {addresses} addresses. Requests and new connections come from wrk (a thread for each address)
-against nginx, bulk from iperf3 (a process for each stream), connects from a Python client. The run took {minutes:.0f}
-minutes.
+against nginx, bulk from iperf3 (a process for each stream), connects from a Python client. Client and backend each have
+half of the processors to themselves, as hosts would; a plane may use all. The run took {minutes:.0f} minutes.
 """
 
 
@@ -89,7 +91,7 @@ def _update_readme(medians: limits.Medians) -> None:
     rows = [
         (plane, *(f"{columns[column] / medians[DIRECT][column]:.2f}" for column, _ in _RATES))
         for plane, columns in medians.items()
-        if plane not in {ALONE, DIRECT}
+        if plane not in REFERENCES
     ]
     before, _, rest = README.read_text(encoding="utf-8").partition(BEGIN)
     _, mark, after = rest.partition(END)
@@ -108,7 +110,7 @@ def plot(medians: limits.Medians, target: Path) -> None:
     mpl.rcParams["svg.hashsalt"] = "tidegate"  # The same figures give the same file.
     from matplotlib import pyplot as plt
 
-    shown = [plane for plane in medians if plane not in {ALONE, DIRECT}]
+    shown = [plane for plane in medians if plane not in REFERENCES]
     figure, axes = plt.subplots(figsize=(10, 4.5), layout="constrained")
     width = 0.8 / len(shown)
     for number, plane in enumerate(shown):
@@ -188,7 +190,7 @@ def _survival(result: Mapping[str, Any]) -> str:
     rows = [
         (plane, *(f"{found[column]:,.0f}" for column in ("kept", "broken", "new", "failed")))
         for plane, found in result["survival"].items()
-        if plane != DIRECT
+        if plane not in REFERENCES
     ]
     text = table(("plane", "kept", "broken", "new connections meanwhile", "of these failed"), rows)
     return (

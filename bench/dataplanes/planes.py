@@ -142,6 +142,52 @@ class Direct(Plane):
         return f"Linux {os.uname().release}"
 
 
+class Tracked(Direct):
+    """Routing by a gateway that tracks connections: what any translation of addresses by the kernel needs."""
+
+    name = "direct-tracked"
+
+    def start(self) -> None:
+        """A rule that asks for the state of a connection turns tracking on."""
+        self.call(
+            "nft",
+            "add table inet bench\nadd chain inet bench forward { type filter hook forward priority 0; }\n"
+            "add rule inet bench forward ct state invalid drop",
+        )
+
+
+class ByHand(Plane):
+    """The least that nftables can do: two rules that translate every port to the backend's addresses in turn."""
+
+    name = "nftables-by-hand"
+
+    def start(self) -> None:
+        """Write the rules."""
+        self._write("add table ip bench")
+
+    def reconfigure(self, number: int) -> None:
+        """Write them anew, in one transaction; the order of the addresses changes."""
+        self._write("flush table ip bench", number)
+
+    def version(self) -> str:
+        """Of nft."""
+        return self.call("nft", "--version").split(maxsplit=1)[1].strip()
+
+    def _write(self, first: str, number: int = 0) -> None:
+        backends = self.link.backends
+        ports = ", ".join(map(str, PORTS.values()))
+        row = ", ".join(f"{place} : {backends[(place + number) % len(backends)]}" for place in range(len(backends)))
+        self.call(
+            "nft",
+            f"{first}\ntable ip bench {{\n"
+            "chain prerouting { type nat hook prerouting priority -100; }\n"
+            "chain postrouting { type nat hook postrouting priority 100; }\n"
+            f"}}\nadd rule ip bench prerouting ip daddr {{ {', '.join(self.link.gateways)} }} tcp dport {{ {ports} }} "
+            f"dnat to numgen random mod {len(backends)} map {{ {row} }}\n"
+            "add rule ip bench postrouting ct status dnat masquerade",
+        )
+
+
 class OneHost(Direct):
     """Not even routing: on the backend's host, what sends the load connects to what answers it."""
 
@@ -229,7 +275,7 @@ class Tidegate(Plane):
                 "metadata": {"name": name, "labels": {"kubernetes.io/service-name": name}},
                 "addressType": "IPv4",
                 "ports": [{"port": port}],
-                "endpoints": [{"addresses": [self.link.backends[0]]}],
+                "endpoints": [{"addresses": [address]} for address in self.link.backends],
             }
 
     def _ready(self) -> bool:
@@ -309,8 +355,8 @@ class BareEnvoy(Plane):
         }
 
     def _cluster(self, name: str, port: int) -> dict[str, object]:
-        address = {"socket_address": {"address": self.link.backends[0], "port_value": port}}
-        endpoints = [{"lb_endpoints": [{"endpoint": {"address": address}}]}]
+        addresses = [{"socket_address": {"address": backend, "port_value": port}} for backend in self.link.backends]
+        endpoints = [{"lb_endpoints": [{"endpoint": {"address": address}} for address in addresses]}]
         limits = {"thresholds": [{"max_connections": 1_000_000, "max_pending_requests": 1_000_000}]}
         return {
             "name": name,
@@ -350,11 +396,10 @@ class HAProxy(Plane):
             "defaults", "  mode tcp", "  timeout connect 5s", "  timeout client 1h", "  timeout server 1h",
         ]  # fmt: skip
         for name, port in PORTS.items():
-            backend = f"{self.link.backends[0]}:{port}"
-            lines += [
-                f"listen {name}", f"  bind 0.0.0.0:{port}", "  balance roundrobin",
-                f"  server a {backend} weight {1 + number % 2}", f"  server b {backend} weight 1",
-            ]  # fmt: skip
+            lines += [f"listen {name}", f"  bind 0.0.0.0:{port}", "  balance roundrobin"]
+            for place, backend in enumerate(self.link.backends):
+                lines.append(f"  server a{place} {backend}:{port} weight {1 + number % 2}")
+                lines.append(f"  server b{place} {backend}:{port} weight 1")
         self._file.write_text("\n".join(lines) + "\n")
 
 
@@ -386,9 +431,12 @@ class Nginx(Plane):
     def _write(self, number: int) -> None:
         servers = []
         for name, port in PORTS.items():
-            backend = f"{self.link.backends[0]}:{port}"
+            backends = " ".join(
+                f"server {backend}:{port} weight={1 + number % 2}; server {backend}:{port};"
+                for backend in self.link.backends
+            )
             servers += [
-                f"upstream {name} {{ server {backend} weight={1 + number % 2}; server {backend}; }}",
+                f"upstream {name} {{ {backends} }}",
                 f"server {{ listen {port} backlog=65535; proxy_pass {name}; proxy_timeout 1h; }}",
             ]
         self._file.write_text(
@@ -399,4 +447,6 @@ class Nginx(Plane):
         )
 
 
-PLANES: tuple[type[Plane], ...] = (Direct, TidegateKernel, TidegateEnvoy, BareEnvoy, HAProxy, Nginx)
+PLANES: tuple[type[Plane], ...] = (
+    Direct, Tracked, ByHand, TidegateKernel, TidegateEnvoy, BareEnvoy, HAProxy, Nginx,
+)  # fmt: skip
