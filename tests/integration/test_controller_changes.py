@@ -126,3 +126,28 @@ async def test_a_backend_moves_under_live_connections(world: World) -> None:
             await world.backend("app", [(there.host, there.port)])
             await until_served(host, PORT, "there")
             assert await held.echoes("still here")
+
+
+async def test_a_listener_is_programmed_no_sooner_than_the_service_leads_there(world: World) -> None:
+    """What clients come through has the port by then; one that somebody takes away is put back, or reported missing."""
+    await world.controller()
+    await world.apply(gateway("edge", [listener("first", PORT)]))
+    await world.wait_programmed("edge")
+    for number in range(1, 6):
+        more = [listener(f"more-{one}", PORT + one) for one in range(1, number + 1)]
+        await world.apply(gateway("edge", [listener("first", PORT), *more]))
+        await world.wait_listeners("edge", {"first": ("True", 0)} | {one["name"]: ("True", 0) for one in more})
+        ports = (await world.api.get("Service", "edge-tidegate"))["spec"]["ports"]
+        assert [one["targetPort"] for one in ports] == [PORT + one for one in range(number + 1)]
+
+    # Twice in a row, so that the second time it is not put back at once: it is somebody else who keeps at it.
+    for _ in range(2):
+        elsewhere = {"spec": {"ports": [{"name": "tcp", "port": 9, "protocol": "TCP"}]}}
+        await world.api.patch("Service", "edge-tidegate", elsewhere)
+
+    async def led() -> set[int]:
+        return {one["targetPort"] for one in (await world.api.get("Service", "edge-tidegate"))["spec"]["ports"]}
+
+    wanted = {PORT + one for one in range(6)}
+    await eventually(led, lambda ports: ports >= wanted, what="the ports are back", within=30)
+    await world.wait_programmed("edge")

@@ -7,11 +7,20 @@ import ipaddress
 import math
 from collections.abc import Mapping, Sequence
 
+import msgspec
+
 from tidegate.controller.board import StatusBoard
 from tidegate.core.compile import SOCKETS
 from tidegate.core.decision import Decision
 from tidegate.core.infrastructure import INFRASTRUCTURE
-from tidegate.model.corev1 import LoadBalancerIngress, LoadBalancerStatus, Service, ServiceSpec, ServiceStatus
+from tidegate.model.corev1 import (
+    LoadBalancerIngress,
+    LoadBalancerStatus,
+    Service,
+    ServicePort,
+    ServiceSpec,
+    ServiceStatus,
+)
 from tidegate.model.meta import ObjectMeta
 from tidegate.model.status import Status
 from tidegate.names import CORE_GROUP, MANAGED_BY_LABEL, MANAGER, WILDCARD_ADDRESS, ObjectKey
@@ -43,7 +52,7 @@ def settle_cluster(decision: Decision) -> Mapping[ObjectKey, Status]:
     """The same where each Gateway has a data plane of its own: every proxy ready, every missing Service there.
 
     A Service that is missing has the addresses that its Gateway asks for, else ``UNKNOWN_ADDRESS``; one that is there
-    has what it has.
+    has those that it has. It gets the ports that it is to have, unless it is somebody else's.
     """
     decision.decide()
     for _, infrastructure in decision.graph.items(INFRASTRUCTURE):
@@ -59,12 +68,19 @@ def _provide_service(decision: Decision, infrastructure: Infrastructure) -> None
         name=infrastructure.name, namespace=infrastructure.gateway.namespace, labels={MANAGED_BY_LABEL: MANAGER}
     )
     key = ObjectKey(CORE_GROUP, Service.KIND, meta.namespace, meta.name)
-    if decision.resource(key) is not None:
+    ports = tuple(
+        ServicePort(name=one.name, port=one.port, protocol=one.protocol, target_port=one.port)
+        for one in infrastructure.ports
+    )
+    present = decision.resource(key)
+    if isinstance(present, Service):
+        spec = msgspec.structs.replace(present.spec, ports=ports)
+        decision.set_object(key, msgspec.structs.replace(present, spec=spec))
         return
     ingress = tuple(LoadBalancerIngress(ip=address) for address in (*infrastructure.addresses, UNKNOWN_ADDRESS))
     service = Service(
         metadata=meta,
-        spec=ServiceSpec(type=ServiceType.LOAD_BALANCER.value),
+        spec=ServiceSpec(type=ServiceType.LOAD_BALANCER.value, ports=ports),
         status=ServiceStatus(load_balancer=LoadBalancerStatus(ingress=ingress)),
     )
     decision.set_object(key, service)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from tidegate.core.backends import canonical
+from tidegate.core.front import missing_service
 from tidegate.core.gateways import GatewayDecision
 from tidegate.core.incremental import View
 from tidegate.core.infrastructure import service_of
@@ -21,7 +22,7 @@ from tidegate.model.corev1 import Service
 from tidegate.model.gateway import Gateway, GatewaySpecAddress
 from tidegate.model.status import GatewayStatusAddress
 from tidegate.model.validation.formats import is_hostname, is_ip
-from tidegate.names import MANAGED_BY_LABEL, MANAGER, WILDCARD_ADDRESS
+from tidegate.names import WILDCARD_ADDRESS
 from tidegate.plan.outcome import Failed, FailureReason
 
 MAX_ADDRESSES = 16
@@ -119,10 +120,10 @@ def _chosen(
 
 
 def _assigned(service: Service | None, path: str) -> _Assigned:
-    if service is None:
-        return _Assigned(lacking=f"Service {path} is not there yet", waiting=True)
-    if service.metadata.labels.get(MANAGED_BY_LABEL) != MANAGER:
-        return _Assigned(lacking=f"Service {path} is not tidegate's: rename it or the Gateway")
+    missing = missing_service(service, path)
+    if missing is not None:
+        return _Assigned(lacking=missing.message, waiting=missing.waiting)
+    assert service is not None
     found = _balanced(service) if service.spec.type == "LoadBalancer" else _inside(service)
     if found:
         return _Assigned(addresses=tuple(found))

@@ -15,6 +15,7 @@ from tidegate.core.attachment import ATTACHED, ATTACHMENTS, PARENTS, SERVING, WO
 from tidegate.core.backends import BACKENDS, REFERENCES
 from tidegate.core.compile import CLAIMS, GRANTS, HOLDERS, POOL_KEYS, POOLS, SOCKETS, TARGETS
 from tidegate.core.config import CoreConfig
+from tidegate.core.front import FRONT
 from tidegate.core.gateways import (
     DECISIONS,
     GATEWAYS_OF,
@@ -65,6 +66,7 @@ NODES: tuple[Node, ...] = (
     DECISIONS,
     INFRASTRUCTURE,
     READY,
+    FRONT,
     LISTENER_DECISIONS,
     LISTENERS,
     LISTENERS_OF,

@@ -1,7 +1,8 @@
 """Whether a listener, and a Gateway as a whole, is programmed: the plan met with its outcomes.
 
 Programmed at a generation is True only while the data plane's outcome is Live and its revision is the one
-planned from that generation. An address that is not this host's is the Gateway's fault, not the listener's.
+planned from that generation, and, in a cluster, the Service in front of the data plane leads clients to it. An address
+that is not this host's is the Gateway's fault, not the listener's.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import msgspec
 
 from tidegate.core.addresses import Addresses
 from tidegate.core.compile import GRANTS, SOCKETS, blocking, port_of
+from tidegate.core.front import FRONT
 from tidegate.core.gateways import GatewayDecision
 from tidegate.core.incremental import View
 from tidegate.core.listeners import ListenerDecision
@@ -52,8 +54,20 @@ def listener_programming(view: View, listener: ListenerDecision) -> Programming:
     failed = [result for result in usable if result.rejection is not None]
     if failed:
         return min(failed, key=lambda result: result.waiting)
+    unreached = _unreached(view, listener)
+    if unreached is not None:
+        return unreached
     notes = dict.fromkeys(result.note for result in usable if result.note)
     return Programming(None, note="; ".join(notes)) if notes else _PROGRAMMED
+
+
+def _unreached(view: View, listener: ListenerDecision) -> Programming | None:
+    """What keeps clients from a data plane that serves; None: nothing, or nothing stands between them."""
+    front = view.get(FRONT, listener.key.owner)
+    if front is None:
+        return None
+    lacking = next(filter(None, (front.lacking(one.protocol, one.port) for one in listener.sockets)), None)
+    return Programming(Rejection(Reason.PENDING, lacking.message), waiting=lacking.waiting) if lacking else None
 
 
 def _not_usable(result: Programming) -> bool:

@@ -51,7 +51,7 @@ def test_in_a_cluster_a_missing_service_is_foreseen() -> None:
 
 
 def test_in_a_cluster_a_service_that_is_there_is_taken_as_it_is() -> None:
-    """A load balancer that nobody provides is a trouble of now, which no dry run hides."""
+    """A load balancer that nobody provides is a trouble of now, which no dry run hides; ports are given to it."""
     decision = cluster()
     own = service("edge-tidegate")
     own["metadata"] |= {"labels": {MANAGED_BY_LABEL: MANAGER}}
@@ -60,3 +60,4 @@ def test_in_a_cluster_a_service_that_is_there_is_taken_as_it_is() -> None:
     status = settle_cluster(decision)[gateway_key("edge")]
     assert isinstance(status, GatewayStatus)
     assert "AddressNotAssigned" in {one.reason for one in status.conditions}
+    assert all(one.status == "True" for one in status.listeners[0].conditions)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support.generated import generated_service
 from support.manifests import PARAMETERS, backend, gateway, gateway_class, listener, parameters, parent, tcproute
 from support.resources import World, gateway_key, said, socket_key, typed
 from tidegate.core.infrastructure import infrastructure_name, service_of
@@ -129,7 +130,9 @@ def test_parameters_that_come_back_end_it() -> None:
 
 def test_gateways_never_meet_on_a_port() -> None:
     """Each has sockets of its own, whatever the ports of others are."""
-    world = World(gateway_class(), gateway("one", [TCP]), gateway("two", [TCP]), cluster=True)
+    ports = [{"name": "tcp-8080", "port": 8080}]
+    services = [generated_service(f"{name}-tidegate", ports=ports) for name in ("one", "two")]
+    world = World(gateway_class(), gateway("one", [TCP]), gateway("two", [TCP]), *services, cluster=True)
     world.obey()
     for name in ("one", "two"):
         assert socket_key(8080, scope=f"default/{name}") in world.plan

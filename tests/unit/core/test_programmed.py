@@ -175,7 +175,9 @@ def test_a_socket_that_another_gateway_holds() -> None:
 
 def test_with_scopes_of_their_own_gateways_never_compete() -> None:
     """A data plane per Gateway: both hold their port."""
-    world = World(gateway("one", [listener("tcp", 80)]), gateway("two", [listener("tcp", 80)]), scope_per_gateway=True)
+    gateways = [gateway(name, [listener("tcp", 80)]) for name in ("one", "two")]
+    services = [generated_service(f"{name}-tidegate") for name in ("one", "two")]
+    world = World(*gateways, *services, scope_per_gateway=True)
     world.obey()
     assert [said(world.listener(name, "tcp"), "Programmed") for name in ("one", "two")] == ["True/Programmed"] * 2
 
@@ -203,7 +205,7 @@ def test_a_port_that_a_node_keeps_for_itself() -> None:
         on_nodes,
         parameters("p", pod={"hostNetwork": True}),
         tcproute("route", [parent("gw", sectionName="web")], [backend("db")]),
-        generated_service("gw-tidegate", ingress=["203.0.113.7"]),
+        generated_service("gw-tidegate", ingress=["203.0.113.7"], ports=[{"name": "tcp-8080", "port": 8080}]),
         cluster=True,
     )
     world.obey()
