@@ -137,6 +137,18 @@ class World:
         written.write_text(yaml.safe_dump(config), encoding="utf-8")
         return written
 
+    @asynccontextmanager
+    async def way_to_the_api(self) -> AsyncIterator[tuple[Front, Path]]:
+        """A relay to the API server that a test can cut, and the kubeconfig of whoever goes that way."""
+        config = yaml.safe_load(self.cluster.kubeconfig.read_text(encoding="utf-8"))
+        there = config["clusters"][0]["cluster"]
+        async with Front("127.0.0.1", self._ports.reserve()) as way:
+            way.targets.append(there["server"].removeprefix("https://"))
+            there["server"] = f"https://127.0.0.1:{way.port}"
+            written = self._home / f"through-{way.port}.kubeconfig"
+            written.write_text(yaml.safe_dump(config), encoding="utf-8")
+            yield way, written
+
     async def backend(self, name: str, addresses: list[tuple[str, int]], *, namespace: str | None = None) -> None:
         """A Service, and where it runs; another call moves it."""
         await self.apply(service(name, namespace=namespace))

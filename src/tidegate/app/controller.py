@@ -24,6 +24,7 @@ from tidegate.admin.server import Providers, serve
 from tidegate.admin.view import Instance, State
 from tidegate.app.announcing import Announcer
 from tidegate.app.cluster import cluster_config
+from tidegate.app.isolation import Isolation
 from tidegate.app.leadership import Leadership, Part
 from tidegate.app.tasks import first_error
 from tidegate.controller.board import OUTCOME_PATIENCE_S
@@ -94,6 +95,9 @@ class _Replica:
         self._plane = EnvoyFleet(
             address=settings.xds_address, server_name=self._server_name, credentials=self._credentials
         )
+        self._isolation = Isolation(
+            lease=settings.lease.duration, heard_at=lambda: client.heard_at, send_away=self._send_proxies_away
+        )
         self._events = EventRecorder(leading, controller_name=settings.controller_name, instance=settings.replica)
         self._writer = KubernetesStatusWriter(
             leading,
@@ -139,6 +143,7 @@ class _Replica:
                         "authority": self._authority.follow(),
                         "reconciler": self._reconciler.run(),
                         "proxies": self._serve_proxies(),
+                        "isolation": self._isolation.run(),
                         "completeness": self._tell_completeness(),
                         "leadership": self._leadership.run(),
                     }
@@ -169,6 +174,10 @@ class _Replica:
             await asyncio.Event().wait()
         finally:
             await self._plane.close(drain=None)
+
+    async def _send_proxies_away(self) -> None:
+        if self._serving:
+            await self._plane.send_away()
 
     async def _tell_completeness(self) -> None:
         """Tell the writer once every status has been published, the last ones when their patience is over."""
@@ -246,7 +255,7 @@ class _Replica:
 
     def _is_ready(self) -> bool:
         """Whether proxies that come here get what they should have."""
-        return self._serving and self._loaded.is_set()
+        return self._serving and self._loaded.is_set() and not self._isolation.isolated
 
     def _state(self) -> State:
         reconciler = self._reconciler

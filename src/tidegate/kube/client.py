@@ -67,6 +67,11 @@ class KubeClient:
         """Whether the server gave no answer at all to the last request; operators know that already."""
         return self._transport.away
 
+    @property
+    def heard_at(self) -> float:
+        """When the server last gave an answer that was no refusal, or an event of a watch (monotonic); 0: never."""
+        return self._transport.heard_at
+
     async def get(self, path: str, *, params: Mapping[str, str] = {}) -> Object:
         """The object at a path."""
         return await self._object(Request(method="GET", path=path, action=f"read {path}", params=params))

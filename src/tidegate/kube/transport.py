@@ -55,6 +55,8 @@ class Transport:
     def __init__(self, access: Access) -> None:
         self._access = access
         self._away_since: float | None = None
+        self.heard_at = 0.0
+        """When the server last said something other than that it refuses (monotonic); 0: never."""
 
     @property
     def away(self) -> bool:
@@ -74,6 +76,7 @@ class Transport:
         try:
             if response.status >= http.HTTPStatus.BAD_REQUEST:
                 raise await self._refusal(request, response)
+            self.heard_at = time.monotonic()
             yield response
         finally:
             response.close()  # Ends the connection only if there is something left to read.
@@ -85,6 +88,7 @@ class Transport:
                 chunk = await response.content.readany()
             if not chunk:
                 return
+            self.heard_at = time.monotonic()
             yield chunk
 
     async def _send(self, request: Request) -> aiohttp.ClientResponse:

@@ -206,6 +206,13 @@ class EnvoyFleet:
         """Report to the replica at this address, ``host:port``. None: nobody leads, as far as is known."""
         self._follower.follow(leader)
 
+    async def send_away(self) -> None:
+        """End the connections of all proxies and replicas, which come back at once, to whoever is there for them.
+
+        Raises DataPlaneError when it cannot listen again.
+        """
+        await self._server.restart()
+
     def outcomes(self) -> AsyncIterator[Sequence[Report]]:
         """What became of what was applied, until ``close``."""
         return self._reports.batches()

@@ -10,6 +10,7 @@ stream.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import socket
 import time
@@ -39,6 +40,8 @@ _SERVER_OPTIONS = (
 )
 _REPEAT_SECONDS = 60.0
 _MAX_REMEMBERED = 1000
+_RELISTEN_SECONDS = 10.0
+_RETRY_SECONDS = 0.05
 
 _AnyContext: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 
@@ -88,6 +91,25 @@ class FleetServer:
 
     async def start(self) -> None:
         """Listen. Raises DataPlaneError."""
+        self._server = await self._listen()
+
+    async def restart(self) -> None:
+        """End all connections, and listen at the same place again. Raises DataPlaneError.
+
+        To end streams would not do: an Envoy opens the next one on the same connection.
+        """
+        await self.stop()
+        give_up_at = time.monotonic() + _RELISTEN_SECONDS
+        while self._server is None:
+            try:
+                self._server = await self._listen()
+            except DataPlaneError:
+                # gRPC closes what it listened on a moment after it says so.
+                if time.monotonic() > give_up_at:
+                    raise
+                await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _listen(self) -> grpc.aio.Server:
         server = grpc.aio.server(options=_SERVER_OPTIONS)
         service, method = REPORT
         report = grpc.stream_unary_rpc_method_handler(self._report)
@@ -95,15 +117,17 @@ class FleetServer:
             (discovery_handlers(self._stream), grpc.method_handlers_generic_handler(service, {method: report}))
         )
         try:
-            _try_to_listen(self._address)
-            self._port = server.add_secure_port(self._address, _server_credentials(self._credentials))
+            host, _, port = self._address.rpartition(":")
+            address = f"{host}:{self._port or port}"
+            _try_to_listen(address)
+            self._port = server.add_secure_port(address, _server_credentials(self._credentials))
         except (OSError, RuntimeError) as error:
             reason = (getattr(error, "strerror", None) or str(error)).partition(" (")[0]
             raise DataPlaneError(
                 f"cannot listen for proxies at {self._address}: {reason}; choose another port with --xds-port"
             ) from error
         await server.start()
-        self._server = server
+        return server
 
     async def stop(self) -> None:
         """End all streams and stop listening."""
