@@ -118,3 +118,45 @@ async def test_a_proxy_that_dies_is_missed_and_told_of(world: World) -> None:
 
     now = await writes()
     await steadily(writes, lambda count: count == now, what="no status is written", during=2.0)
+
+
+async def test_a_quota_that_is_used_up_is_told_in_the_status_and_forgotten_when_it_is_over(world: World) -> None:
+    """In the API server's words, with the reason that fits, and with one write, however often it is tried again."""
+    quota = "count/deployments.apps"
+    hard = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}, "spec": {"hard": {quota: "0"}}}
+    await world.apply(hard)
+    await world.api.patch_status("ResourceQuota", "none", {"hard": {quota: "0"}, "used": {quota: "0"}})
+    await world.controller()
+    await world.apply(edge(PORT))
+    shown = await world.api.wait_condition("Gateway", "edge", "Programmed", "False", reason="NoResources")
+    assert f"exceeded quota: none, requested: {quota}=1" in str(shown["status"]["conditions"])
+
+    async def version() -> str:
+        return str((await world.api.get("Gateway", "edge"))["metadata"]["resourceVersion"])
+
+    now = await version()
+    await steadily(version, lambda found: found == now, what="no status is written", during=5.0)
+    await world.api.delete("ResourceQuota", "none")
+    await world.wait_programmed("edge")
+    assert "quota" not in str((await world.api.get("Gateway", "edge"))["status"]["conditions"])
+
+
+async def test_an_address_outside_of_the_cluster_is_told_in_the_words_of_the_api_server(world: World) -> None:
+    """The Gateway that asks for it from the start has no Service, and hears why."""
+    await install(world.api, [crd.definition()])
+    await world.controller()
+    infrastructure = {"parametersRef": {**PARAMETERS, "name": "inside"}}
+    asked = [{"type": "IPAddress", "value": "192.0.2.200"}]
+    inside = parameters("inside", service={"type": "ClusterIP"})
+    await world.apply(inside, edge(PORT, infrastructure=infrastructure, addresses=asked))
+
+    def told(found: Manifest) -> bool:
+        conditions = found.get("status", {}).get("conditions", [])
+        texts = [(one["reason"], one["message"]) for one in conditions if one["type"] == "Programmed"]
+        return any(
+            reason == "AddressNotUsable" and "failed to allocate IP 192.0.2.200" in text for reason, text in texts
+        )
+
+    await world.api.wait("Gateway", "edge", told, what="the status says why", within=20)
+    await world.apply(edge(PORT, infrastructure=infrastructure))
+    await world.wait_programmed("edge")

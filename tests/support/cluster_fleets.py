@@ -24,7 +24,7 @@ from tidegate.kube.client import KubeClient
 from tidegate.kube.config import connected
 from tidegate.kube.resources import Object
 from tidegate.names import CONTROLLER_NAME, ObjectKey
-from tidegate.plan.infrastructure import Infrastructure
+from tidegate.plan.infrastructure import Infrastructure, Trouble
 
 RIGHTS = ("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
 
@@ -142,11 +142,11 @@ class FleetBench:
         options = ObjectOptions(container=lambda _: CONTAINER, image=IMAGE, controller=CONTROLLER_NAME)
         return Fleet(self.client, self.authority, options, troubled=self._troubled)
 
-    def _troubled(self, gateway: ObjectKey, message: str | None) -> None:
-        if message is None:
+    def _troubled(self, gateway: ObjectKey, trouble: Trouble | None) -> None:
+        if trouble is None:
             del self.troubles[gateway.name]
         else:
-            self.troubles[gateway.name] = message
+            self.troubles[gateway.name] = trouble.message
 
 
 @contextlib.asynccontextmanager

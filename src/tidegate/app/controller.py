@@ -46,7 +46,7 @@ from tidegate.kube.lease import Election, Following, Leading, Member, Standing, 
 from tidegate.model.kinds import kind_of
 from tidegate.model.status import Status
 from tidegate.names import ObjectKey
-from tidegate.plan.infrastructure import Infrastructure, ProxyContainer
+from tidegate.plan.infrastructure import Infrastructure, ProxyContainer, Trouble
 from tidegate.plan.outcome import Pending
 from tidegate.reporting.base import Subject
 from tidegate.reporting.events import EventRecorder
@@ -86,6 +86,7 @@ class _Replica:
         self._serving = False
         self._loaded = asyncio.Event()
         self._ready: set[str] = set()
+        self._in_trouble: set[ObjectKey] = set()
         self._server_name = settings.control_plane.rpartition(":")[0].removeprefix("[").removesuffix("]")
         self._metrics = Metrics(version=__version__, data_plane=FLEET_FEATURES.name)
         self._election = _election(settings, client)
@@ -199,8 +200,10 @@ class _Replica:
         await part()
 
     def _reported(self) -> bool:
-        """Whether every proxy that gets traffic is connected, somewhere, and has said what it serves."""
-        if not self._plane.covers():
+        """Whether every proxy that gets traffic is connected, somewhere, and has said what it serves, and it is known
+        which data planes cannot be provided for.
+        """
+        if not self._fleet.looked or not self._plane.covers():
             return False
         graph = self._reconciler.decision.graph
         outcomes = (graph.get(OUTCOMES, key) for key, _ in graph.items(SOCKETS) if key.scope in self._ready)
@@ -212,6 +215,8 @@ class _Replica:
                 self._plane.lead()
             case Following(leader=leader):
                 self._plane.follow(leader.address if leader is not None else None)
+                for gateway in tuple(self._in_trouble):
+                    self._hear(gateway, None)  # The next leader will know, and if it is us again, we ask anew.
         self._metrics.leads(leads=isinstance(standing, Leading))
         self._leadership.stand(leads=isinstance(standing, Leading))
 
@@ -234,17 +239,26 @@ class _Replica:
         self._announcer.announce(statuses)
         self._writer.publish(statuses)
 
-    def _troubled(self, gateway: ObjectKey, message: str | None) -> None:
+    def _troubled(self, gateway: ObjectKey, trouble: Trouble | None) -> None:
         """Something keeps a Gateway's own objects from being what they should be, or does not any more."""
         resource = self._reconciler.decision.resource(gateway)
-        if message is None or resource is None:
+        self._hear(gateway, trouble if resource is not None else None)
+        if trouble is None or resource is None:
             self._log.info("data plane is provided for again", gateway=gateway.path)
             return
-        self._log.warning("data plane cannot be provided for", gateway=gateway.path, problem=message)
+        self._log.warning("data plane cannot be provided for", gateway=gateway.path, problem=trouble.message)
         subject = Subject(key=gateway, version=kind_of(resource).versions[0], uid=resource.metadata.uid)
         self._events.tell(
-            subject, tone=Tone.WARNING, reason="InfrastructureFailed", note=message, action="ProvideDataPlane"
+            subject, tone=Tone.WARNING, reason="InfrastructureFailed", note=trouble.message, action="ProvideDataPlane"
         )
+
+    def _hear(self, gateway: ObjectKey, trouble: Trouble | None) -> None:
+        """Let statuses say it."""
+        if trouble is None:
+            self._in_trouble.discard(gateway)
+        else:
+            self._in_trouble.add(gateway)
+        self._reconciler.hear(gateway, trouble)
 
     def _container(self, infrastructure: Infrastructure) -> ProxyContainer:
         return pod.container(infrastructure, control_plane=self._settings.control_plane, server_name=self._server_name)

@@ -19,6 +19,7 @@ from tidegate.dataplanes.base import DataPlane
 from tidegate.model.diagnostics import Diagnostic, Severity
 from tidegate.model.status import Status
 from tidegate.names import ObjectKey, SocketKey
+from tidegate.plan.infrastructure import Trouble
 from tidegate.plan.outcome import Live, Report, SocketReport
 from tidegate.plan.types import Socket
 from tidegate.sources.base import Batch, Source
@@ -64,6 +65,7 @@ class Reconciler:
         self._decided = decided
         self._published = published
         self._stirred = stirred
+        self._heard: dict[ObjectKey, Trouble | None] = {}
         self._inbox: asyncio.Queue[Batch | Sequence[Report]] = asyncio.Queue(_BACKLOG)
         self._log = logger("reconciler")
 
@@ -73,6 +75,12 @@ class Reconciler:
             tasks.create_task(self._follow_source(), name="source")
             tasks.create_task(self._follow_outcomes(), name="outcomes")
             tasks.create_task(self._rounds(), name="rounds")
+
+    def hear(self, gateway: ObjectKey, trouble: Trouble | None) -> None:
+        """Take what keeps a Gateway's own objects from being made; None: nothing any more. Returns at once."""
+        self._heard[gateway] = trouble
+        with contextlib.suppress(asyncio.QueueFull):  # Then there is a round to come anyway.
+            self._inbox.put_nowait(())
 
     async def _follow_source(self) -> None:
         async for batch in self._source.batches():
@@ -86,6 +94,9 @@ class Reconciler:
         while True:
             for item in await self._arrivals():
                 self._take(item)
+            heard, self._heard = self._heard, {}
+            for gateway, trouble in heard.items():
+                self.decision.set_trouble(gateway, trouble)
             self._round()
 
     async def _arrivals(self) -> list[Batch | Sequence[Report]]:

@@ -34,7 +34,7 @@ from tidegate.core.statuses import CLASS_STATUSES, GATEWAY_STATUSES, LISTENER_VE
 from tidegate.model.apis import InstalledApis
 from tidegate.model.kinds import Resource
 from tidegate.names import ObjectKey, TargetKey
-from tidegate.plan.infrastructure import Infrastructure, KeptInfrastructure
+from tidegate.plan.infrastructure import Infrastructure, KeptInfrastructure, Trouble
 from tidegate.plan.outcome import AddressReport, Report
 from tidegate.plan.types import PlanKey, PlanValue
 
@@ -50,6 +50,7 @@ INPUTS: tuple[Node, ...] = (
     tables.OUTCOMES,
     tables.ADDRESSES,
     tables.APIS,
+    tables.TROUBLES,
 )
 OBJECTS = INPUTS[:8]
 STATUSES = (CLASS_STATUSES, GATEWAY_STATUSES, ROUTE_STATUSES)
@@ -123,6 +124,10 @@ class Decision:
             self.graph.put(tables.ADDRESSES, report.scope, report)
         else:
             self.graph.put(tables.OUTCOMES, report.socket, report.outcome)
+
+    def set_trouble(self, gateway: ObjectKey, trouble: Trouble | None) -> None:
+        """Take what keeps a Gateway's own objects from being made; None: nothing. Decided on by the next ``decide``."""
+        self.graph.put(tables.TROUBLES, gateway, trouble)
 
     def set_apis(self, apis: InstalledApis) -> None:
         """Take what the cluster has installed. Decided on by the next ``decide``."""

@@ -21,6 +21,7 @@ from tidegate.core.reasons import Reason
 from tidegate.core.rejection import Rejection
 from tidegate.core.tables import OUTCOMES
 from tidegate.names import ListenerKey, SocketKey
+from tidegate.plan.infrastructure import Trouble, TroubleReason
 from tidegate.plan.outcome import Failed, FailureReason, Live, Pending
 
 SERVED = "the data plane serves this listener"
@@ -110,18 +111,35 @@ _REASONS = {
 
 
 def gateway_programming(
-    decision: GatewayDecision, listeners: Sequence[Programming], addresses: Addresses
+    decision: GatewayDecision, listeners: Sequence[Programming], addresses: Addresses, trouble: Trouble | None
 ) -> Programming:
-    """A Gateway is programmed while its addresses are usable and at least one listener works."""
+    """A Gateway is programmed while its addresses are usable and at least one listener works.
+
+    ``trouble`` with its own objects is the cause where it is not programmed, and worth a note where it is.
+    """
     waiting = any(listener.waiting for listener in listeners)
     if decision.rejection is not None:
         return Programming(Rejection(Reason.INVALID, f"not accepted: {decision.rejection.message}"))
     if addresses.rejection is not None:
-        return Programming(addresses.rejection, waiting=waiting or addresses.waiting)
+        return Programming(_because(addresses.rejection, trouble), waiting=waiting or addresses.waiting)
     if any(listener.rejection is None for listener in listeners):
-        return Programming(None, waiting=waiting)
+        note = f"but it is not as it should be: {trouble.message}" if trouble is not None else ""
+        return Programming(None, waiting=waiting, note=note)
     rejections = [listener.rejection for listener in listeners if listener.rejection is not None]
     pending = any(rejection.reason is Reason.PENDING for rejection in rejections)
     reason = Reason.PENDING if pending else Reason.INVALID
     messages = dict.fromkeys(rejection.message for rejection in rejections)
-    return Programming(Rejection(reason, f"no listener is programmed: {'; '.join(messages)}"), waiting=waiting)
+    rejection = Rejection(reason, f"no listener is programmed: {'; '.join(messages)}")
+    return Programming(_because(rejection, trouble), waiting=waiting)
+
+
+def _because(rejection: Rejection, trouble: Trouble | None) -> Rejection:
+    """The rejection, with its cause; an address that cannot be used stays the reason that it is."""
+    if trouble is None:
+        return rejection
+    specific = rejection.reason is not Reason.ADDRESS_NOT_USABLE
+    reason = _TROUBLES.get(trouble.reason, rejection.reason) if specific else rejection.reason
+    return Rejection(reason, f"{rejection.message}; {trouble.message}")
+
+
+_TROUBLES = {TroubleReason.NO_RESOURCES: Reason.NO_RESOURCES, TroubleReason.REFUSED: Reason.INVALID}

@@ -30,6 +30,7 @@ class Reason(enum.StrEnum):
     INVALID_ROUTE_KINDS = "InvalidRouteKinds"
     LISTENERS_NOT_VALID = "ListenersNotValid"
     NOT_ALLOWED_BY_LISTENERS = "NotAllowedByListeners"
+    NO_RESOURCES = "NoResources"
     NO_MATCHING_LISTENER_HOSTNAME = "NoMatchingListenerHostname"
     NO_MATCHING_PARENT = "NoMatchingParent"
     PENDING = "Pending"

@@ -28,7 +28,7 @@ from tidegate.core.parameters import CLASS_PARAMETERS
 from tidegate.core.programmed import SERVED, Programming, gateway_programming, listener_programming
 from tidegate.core.reasons import ConditionType, Reason
 from tidegate.core.rejection import Rejection
-from tidegate.core.tables import APIS, CLASSES, CLUSTER, GATEWAYS, ROUTES
+from tidegate.core.tables import APIS, CLASSES, CLUSTER, GATEWAYS, ROUTES, TROUBLES
 from tidegate.model.meta import Condition
 from tidegate.model.routes import Route
 from tidegate.model.status import (
@@ -104,14 +104,15 @@ def _gateway_status(view: View, key: ObjectKey) -> Verdict | None:
     addresses = addresses_of(view, gateway, decision)
     verdicts = [view.get(LISTENER_VERDICTS, listener.key) for listener in decision.listeners]
     listeners = [verdict for verdict in verdicts if verdict is not None]
-    programming = gateway_programming(decision, [one.programming for one in listeners], addresses)
+    programming = gateway_programming(
+        decision, [one.programming for one in listeners], addresses, view.get(TROUBLES, key)
+    )
+    served = "; ".join(filter(None, ("the data plane serves this Gateway", programming.note)))
     status = GatewayStatus(
         addresses=addresses.published,
         conditions=(
             _gateway_accepted(generation, decision.rejection, decision.unaccepted, decision.note),
-            conditions.judged(
-                ConditionType.PROGRAMMED, generation, programming.rejection, "the data plane serves this Gateway"
-            ),
+            conditions.judged(ConditionType.PROGRAMMED, generation, programming.rejection, served),
         ),
         listeners=tuple(one.status for one in listeners),
     )

@@ -1,4 +1,4 @@
-"""The inputs of the decision: one table per kind of object, and what data planes report."""
+"""The inputs of the decision: one table per kind of object, and what data planes and fleets report."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from tidegate.model.grants import ReferenceGrant
 from tidegate.model.parameters import GatewayParameters
 from tidegate.model.routes import Route
 from tidegate.names import ObjectKey, SocketKey
+from tidegate.plan.infrastructure import Trouble
 from tidegate.plan.outcome import AddressReport, Outcome
 
 CLASSES: Table[ObjectKey, GatewayClass] = Table("gateway classes")
@@ -25,6 +26,7 @@ SERVICES: Table[ObjectKey, Service] = Table("services")
 SLICES: Table[ObjectKey, EndpointSlice] = Table("endpoint slices")
 OUTCOMES: Table[SocketKey, Outcome] = Table("outcomes")
 ADDRESSES: Table[str, AddressReport] = Table("addresses")
+TROUBLES: Table[ObjectKey, Trouble] = Table("troubles with infrastructure")
 APIS: Table[str, InstalledApis] = Table("installed APIs")
 
 CLUSTER = "cluster"

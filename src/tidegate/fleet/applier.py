@@ -54,8 +54,8 @@ class ObjectOptions(msgspec.Struct, frozen=True, kw_only=True):
 class Fleet:
     """The data planes of all Gateways.
 
-    ``troubled`` is told, while we lead, when a Gateway's objects cannot be what they should be (a message), and when
-    that is over (None). It returns at once. What is wrong when we stop leading is for the next leader to tell.
+    ``troubled`` is told, while we lead, when a Gateway's objects cannot be what they should be, and when that is over
+    (None). It returns at once. What is wrong when we stop leading is for the next leader to tell.
     """
 
     def __init__(
@@ -72,6 +72,7 @@ class Fleet:
         self._stirred = asyncio.Event()
         self._inventory = Inventory()
         self._troubles = Troubles(self._troubled)
+        self._unlooked: set[Site] | None = None
 
     def set(self, changes: Mapping[ObjectKey, Wanted | None]) -> None:
         """Take what is wanted for Gateways from now on; None: nothing. For every replica; returns at once.
@@ -91,8 +92,19 @@ class Fleet:
                 self._troubles.keep(gateway, ())
         self._told.set()
 
+    @property
+    def looked(self) -> bool:
+        """Whether we lead and have looked everywhere once, so that all trouble there is has been told."""
+        return self._unlooked is not None and not self._unlooked
+
     async def run(self) -> None:
         """Keep all objects as they should be until cancelled. Only for the leader."""
+        try:
+            await self._run()
+        finally:
+            self._unlooked = None
+
+    async def _run(self) -> None:
         await self._told.wait()
         await self._authority.known()
         self._inventory, self._agenda, self._troubles = Inventory(), Agenda(), Troubles(self._troubled)
@@ -104,6 +116,7 @@ class Fleet:
             controller=self._options.controller,
             troubles=self._troubles,
         )
+        self._unlooked = set(self._wanting)
         async with asyncio.TaskGroup() as tasks:
             listed = [asyncio.Event() for _ in GENERATED]
             for kind, one in zip(GENERATED, listed, strict=True):
@@ -147,6 +160,8 @@ class Fleet:
     async def _look_once(self, keeper: Keeper, place: Site) -> None:
         pause = await keeper.look(place, tuple(self._wanting.get(place, {}).values()))
         self._agenda.done(place)
+        if self._unlooked:
+            self._unlooked.discard(place)
         if place in self._wanting or self._inventory.at(place):
             self._agenda.put(place, asyncio.get_running_loop().time() + pause)
         self._stirred.set()

@@ -33,8 +33,9 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     """An object that is there.
 
     ``version`` orders what is heard of it; ``content`` is the object in JSON, without what changes of itself.
-    ``settled`` is its fingerprint after our last apply, empty before the first. ``has_our_class``: it is a Service
-    whose ``loadBalancerClass`` is one that we asked for.
+    ``failure`` is why the cluster cannot make the Pods of a Deployment. ``settled`` is its fingerprint after our last
+    apply, empty before the first. ``has_our_class``: it is a Service whose ``loadBalancerClass`` is one that we asked
+    for.
     """
 
     key: ObjectKey
@@ -44,6 +45,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     digest: str
     ending: bool
     content: bytes
+    failure: str = ""
     settled: bytes = b""
     has_our_class: bool = False
 
@@ -89,6 +91,7 @@ def found(body: Mapping[str, Any], *, settled: bytes = b"") -> Found:
         digest=(about.get("annotations") or {}).get(DIGEST, ""),
         ending="deletionTimestamp" in about,
         content=msgspec.json.encode(kept),
+        failure=_failure(body.get("status") or {}),
         settled=settled,
         has_our_class=_applied(about, "f:spec", "f:loadBalancerClass"),
     )
@@ -155,4 +158,12 @@ def _applied(about: Mapping[str, Any], *path: str) -> bool:
 
 
 def _same(before: Found, now: Found) -> bool:
-    return (before.uid, before.ending, before.content) == (now.uid, now.ending, now.content)
+    same_failure = bool(before.failure) == bool(now.failure)  # Its words name Pods that never were.
+    return same_failure and (before.uid, before.ending, before.content) == (now.uid, now.ending, now.content)
+
+
+def _failure(status: Mapping[str, Any]) -> str:
+    """What the cluster says when it cannot make the Pods of a Deployment (``ReplicaFailure``)."""
+    conditions = status.get("conditions") or ()
+    failed = (one for one in conditions if (one.get("type"), one.get("status")) == ("ReplicaFailure", "True"))
+    return next((str(one.get("message", "")) for one in failed), "")

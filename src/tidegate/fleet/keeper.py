@@ -42,7 +42,7 @@ from tidegate.kube.client import KubeClient
 from tidegate.kube.resources import Object
 from tidegate.kube.selection import Selection
 from tidegate.names import ObjectKey
-from tidegate.plan.infrastructure import Infrastructure, KeptInfrastructure
+from tidegate.plan.infrastructure import Infrastructure, KeptInfrastructure, Trouble, TroubleReason
 from tidegate.telemetry.logs import logger
 
 LONGEST_PAUSE_S: Final = 3600.0
@@ -53,6 +53,10 @@ _SHORTEST_PAUSE_S: Final = 1.0
 _PASSING: Final = frozenset({None, 404, 409, 429, 502, 503, 504})
 # The API says so in words only, beside a status that also stands for a missing right.
 _NAMESPACE_ENDS: Final = "because it is being terminated"
+_QUOTA: Final = "exceeded quota"
+_FORBIDDEN: Final = 403
+_REFUSALS: Final = frozenset({400, _FORBIDDEN, 422})
+_LONGEST_MESSAGE: Final = 1000
 
 Manifests = Callable[[Infrastructure, Credentials], Sequence[Manifest]]
 """All objects of a Gateway's data plane."""
@@ -109,7 +113,10 @@ class Keeper:
         """Take each step whose time has come; how many seconds later the next one comes."""
         planned, now = list(todo), asyncio.get_running_loop().time
         if wanted is not None:
-            self._troubles.keep(wanted.gateway, {step.key for step in planned})
+            failing = self._failing(wanted)
+            self._troubles.keep(wanted.gateway, {*(step.key for step in planned), *failing})
+            for key, trouble in failing.items():
+                self._troubles.put(wanted.gateway, key, trouble, now())
         pause = LONGEST_PAUSE_S
         for step in planned:
             if self._patience.ready_at(step.key, step.digest) <= now():
@@ -118,9 +125,15 @@ class Keeper:
                 pause = min(pause, wait)
         return pause
 
+    def _failing(self, wanted: Wanted) -> dict[ObjectKey, Trouble]:
+        """Objects that are as they should be, but of which the cluster cannot make what they stand for."""
+        there = self._inventory.at(site(wanted)).values()
+        return {one.key: _refusal(one.failure) for one in there if one.failure and one.owner.gateway == wanted.gateway}
+
     async def _take(self, wanted: Wanted | None, step: Step) -> None:
         """One step. What fails is tried again later, and said where somebody has to do something about it."""
         obstacle: str | None = None
+        trouble: Trouble | None = None
         try:
             match step:
                 case Apply():
@@ -140,9 +153,11 @@ class Keeper:
             self._later(step, at_least=error.retry_after)
             if _passes(error):
                 return
-            obstacle = str(error)
+            trouble = _trouble(error)
+        if obstacle is not None:
+            trouble = Trouble(reason=TroubleReason.OTHER, message=obstacle)
         if wanted is not None:
-            self._troubles.put(wanted.gateway, step.key, obstacle)
+            self._troubles.put(wanted.gateway, step.key, trouble, asyncio.get_running_loop().time())
 
     async def _apply(self, wanted: Infrastructure, step: Apply) -> str | None:
         """Make an object what it should be; what is in the way of that, in words."""
@@ -222,8 +237,9 @@ class Keeper:
         """Tell Gateways that come to the same name as another one; what they have to be told is about all objects."""
         place = site(first)
         message = f"its data plane would have the name {place.name}, which that of {first.gateway} has"
+        trouble, now = Trouble(reason=TroubleReason.OTHER, message=message), asyncio.get_running_loop().time()
         for other in others:
-            self._troubles.put(other.gateway, SERVICE.key(place.namespace, place.name), message)
+            self._troubles.put(other.gateway, SERVICE.key(place.namespace, place.name), trouble, now)
 
     def _forget(self, place: Site) -> None:
         """Nobody wants the site: remember nothing of it but what could not be removed yet."""
@@ -238,6 +254,24 @@ class Keeper:
 def _passes(error: KubeError) -> bool:
     """Whether it passes by itself, or is about a Gateway that is going: nobody has to do something about it."""
     return error.status in _PASSING or _NAMESPACE_ENDS in str(error)
+
+
+def _trouble(error: KubeError) -> Trouble:
+    """What a refusal means for a Gateway."""
+    # RBAC's words. All else that is forbidden, admission forbids.
+    lacking = error.status == _FORBIDDEN and " in API group " in str(error)
+    if lacking or error.status not in _REFUSALS:
+        return Trouble(reason=TroubleReason.OTHER, message=_shortened(str(error)))
+    return _refusal(str(error))
+
+
+def _refusal(message: str) -> Trouble:
+    reason = TroubleReason.NO_RESOURCES if _QUOTA in message else TroubleReason.REFUSED
+    return Trouble(reason=reason, message=_shortened(message))
+
+
+def _shortened(message: str) -> str:
+    return message if len(message) <= _LONGEST_MESSAGE else f"{message[:_LONGEST_MESSAGE]}…"
 
 
 def _uid(body: Object) -> str:

@@ -91,6 +91,24 @@ class KeptInfrastructure(msgspec.Struct, frozen=True, kw_only=True):
         return self.gateway.path
 
 
+class TroubleReason(enum.Enum):
+    """What kind of obstacle there is to a Gateway's objects."""
+
+    NO_RESOURCES = "NoResources"
+    """A quota is used up."""
+    REFUSED = "Refused"
+    """The API server, or an admission policy of the cluster, does not take what the Gateway needs."""
+    OTHER = "Other"
+    """A name is taken, a right is missing: it does not lie in the Gateway."""
+
+
+class Trouble(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a Gateway's objects are not what they should be; ``message`` is for people, in the API server's words."""
+
+    reason: TroubleReason
+    message: str
+
+
 class ProxyContainer(msgspec.Struct, frozen=True, kw_only=True):
     """What the container of a data plane's Pod runs: from the data plane, which knows it, to the fleet.
 

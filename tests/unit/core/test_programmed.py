@@ -19,6 +19,7 @@ from support.manifests import (
     tcproute,
 )
 from support.resources import World, gateway_key, message, route_key, said, socket_key
+from tidegate.plan.infrastructure import Trouble, TroubleReason
 from tidegate.plan.outcome import AddressReport, Failed, FailureReason, Live, Outcome, Pending
 
 REFERENCE = {**PARAMETERS, "name": "p"}
@@ -219,3 +220,44 @@ def test_a_port_that_a_node_keeps_for_itself() -> None:
     world.apply(parameters("p", pod={"hostNetwork": False}))
     assert [port.port for port in world.data_plane("gw").ports] == [80, 8080]
     assert said(world.listener("gw", "web"), "Accepted") == "True/Accepted"
+
+
+@pytest.mark.parametrize(
+    ("trouble", "without_address", "without_proxies"),
+    [
+        (TroubleReason.NO_RESOURCES, "False/NoResources", "False/NoResources"),
+        (TroubleReason.REFUSED, "False/Invalid", "False/Invalid"),
+        (TroubleReason.OTHER, "False/AddressNotAssigned", "False/Pending"),
+    ],
+)
+def test_trouble_with_its_own_objects(trouble: TroubleReason, without_address: str, without_proxies: str) -> None:
+    """It is the cause where nothing is served, and worth a note where something is."""
+    world = World(gateway_class(), gateway("gw", [listener("tcp", 80)]), cluster=True)
+
+    def hear(told: Trouble | None) -> str:
+        world.decision.set_trouble(gateway_key("gw"), told)
+        world.decide()
+        return said(world.gateway("gw"), "Programmed")
+
+    told = Trouble(reason=trouble, message="the words of the API server")
+    assert hear(told) == without_address
+    assert message(world.gateway("gw"), "Programmed").endswith("; the words of the API server")
+    world.apply(generated_service("gw-tidegate", ingress=["203.0.113.7"]))
+    assert said(world.gateway("gw"), "Programmed") == without_proxies
+    assert message(world.gateway("gw"), "Programmed").endswith("; the words of the API server")
+    world.obey()
+    assert said(world.gateway("gw"), "Programmed") == "True/Programmed"
+    assert message(world.gateway("gw"), "Programmed").endswith("not as it should be: the words of the API server")
+    assert hear(None) == "True/Programmed"
+    assert "words" not in message(world.gateway("gw"), "Programmed")
+
+
+def test_an_address_that_is_not_to_be_had_is_told_in_the_words_of_the_api_server() -> None:
+    """The reason stays: it is the address."""
+    document = gateway("gw", [listener("tcp", 80)], addresses=[{"value": "192.0.2.9"}])
+    world = World(gateway_class(), document, cluster=True)
+    told = Trouble(reason=TroubleReason.REFUSED, message="not in the range")
+    world.decision.set_trouble(gateway_key("gw"), told)
+    world.decide()
+    assert said(world.gateway("gw"), "Programmed") == "False/AddressNotUsable"
+    assert message(world.gateway("gw"), "Programmed").endswith("not in the range")

@@ -4,7 +4,7 @@ from typing import Any
 
 from support.infrastructures import CONTAINER, CONTROLLER, CREDENTIALS, IMAGE, gateway_key, infrastructure
 from tidegate.fleet.inventory import Found, Inventory, Site, found, site
-from tidegate.fleet.kinds import CONFIG_MAP, SECRET, SERVICE, GeneratedKind
+from tidegate.fleet.kinds import CONFIG_MAP, DEPLOYMENT, SECRET, SERVICE, GeneratedKind
 from tidegate.fleet.objects import manifests
 
 HERE = Site("shop", "public-tidegate")
@@ -97,3 +97,20 @@ def test_what_we_applied_is_remembered_of_the_same_object() -> None:
     assert inventory.at(HERE)[one().key].settled == b"applied"
     inventory.put(one(version=3, uid="two"))
     assert inventory.at(HERE)[one().key].settled == b""
+
+
+def test_a_deployment_of_which_no_pods_can_be_made() -> None:
+    """That this begins and ends is news; the words name Pods that never were, and are not."""
+    inventory = Inventory()
+
+    def deployment(version: int, *conditions: dict[str, str]) -> Found:
+        return found(body(DEPLOYMENT, version=version) | {"status": {"conditions": list(conditions)}})
+
+    available = {"type": "Available", "status": "False", "message": "no"}
+    failed = {"type": "ReplicaFailure", "status": "True", "message": "pods x-1 is forbidden"}
+    assert inventory.put(deployment(1, available)) == {HERE}
+    assert inventory.put(deployment(2, available, failed)) == {HERE}
+    assert inventory.at(HERE)[deployment(2).key].failure == "pods x-1 is forbidden"
+    assert inventory.put(deployment(3, {**failed, "message": "pods x-2 is forbidden"})) == set()
+    assert inventory.put(deployment(4, {**failed, "status": "False"})) == {HERE}
+    assert inventory.at(HERE)[deployment(2).key].failure == ""
