@@ -153,6 +153,21 @@ class ApiServer:
         self.process.start()
         await self.wait_ready()
 
+    async def stop(self) -> None:
+        """End the API server and its store; ``resume`` starts both."""
+        self.process.kill()
+        self.etcd.kill()
+
+    async def resume(self) -> None:
+        """Start both again, after ``stop``."""
+        self.etcd.start()
+        await self.restart()
+
+    @property
+    def store(self) -> Path:
+        """All that is stored: a directory to copy and to put back while both are stopped."""
+        return self._directory / "etcd"
+
     def close(self) -> None:
         """End both and remove what they stored; the logs stay."""
         self.process.kill()
@@ -179,7 +194,7 @@ class ApiServer:
 
     def _etcd_arguments(self) -> Iterable[str]:
         return (
-            f"--data-dir={self._directory / 'etcd'}",
+            f"--data-dir={self.store}",
             f"--listen-client-urls={self._store_url}",
             f"--advertise-client-urls={self._store_url}",
             "--listen-peer-urls=http://127.0.0.1:0",

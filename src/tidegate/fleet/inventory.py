@@ -112,21 +112,23 @@ class Inventory:
         return self._sites.keys()
 
     def replace(self, kind: GeneratedKind, objects: Iterable[Found]) -> set[Site]:
-        """All objects of a kind that there are."""
+        """All objects of a kind that there are, whatever was known: a cluster may be set back to an earlier time."""
         now = {one.key: one for one in objects}
         gone = [
             one for place in self._sites.values() for one in place.values() if one.kind == kind and one.key not in now
         ]
         return {place for one in gone for place in self.remove(one)} | {
-            place for one in now.values() for place in self.put(one)
+            place for one in now.values() for place in self._take(one)
         }
 
     def put(self, one: Found) -> set[Site]:
         """An object as it is now, unless something newer is known."""
+        before = self.at(one.site).get(one.key)
+        return set() if before is not None and before.version > one.version else self._take(one)
+
+    def _take(self, one: Found) -> set[Site]:
         place = self._sites.setdefault(one.site, {})
         before = place.get(one.key)
-        if before is not None and before.version > one.version:
-            return set()
         if before is not None and before.uid == one.uid and not one.settled:
             one = msgspec.structs.replace(one, settled=before.settled)
         place[one.key] = one

@@ -120,6 +120,17 @@ class KubeClient:
                     raise
         return await self._listing(selection, read, page)
 
+    async def version(self, selection: Selection) -> str:
+        """The version that a list would have now."""
+        request = Request(
+            method="GET",
+            path=selection.path,
+            action=f"list {selection.path}",
+            params=selection.params | {"limit": "1"},
+            accept=selection.accept_list,
+        )
+        return decoded(request.action, await self._transport.answer(request), Page).metadata.resource_version
+
     @contextlib.asynccontextmanager
     async def watch(
         self, selection: Selection, *, resource_version: str, silence: float = SILENCE_S

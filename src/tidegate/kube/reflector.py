@@ -131,9 +131,16 @@ class Reflector(Generic[T]):
                 return listing
 
     async def _changes(self, version: str) -> AsyncGenerator[Event[T], None]:
-        """Changes after a version, over any number of watches; ends when the server does not know where to go on."""
+        """Changes after a version, over any number of watches; ends when the server does not know where to go on.
+
+        A server whose data were restored from a backup meanwhile takes a version of its future for one to wait for.
+        """
+        doubtful = False
         while True:
             try:
+                if doubtful and await self._set_back(version):
+                    return
+                doubtful = False
                 async with contextlib.aclosing(self._watch(version)) as events:
                     async for event in events:
                         version = event.resource_version
@@ -141,9 +148,15 @@ class Reflector(Generic[T]):
                             yield change
                 await self._pause()
             except KubeError as error:
+                doubtful = doubtful or error.status is None
                 await self._failed(error)
                 if version_unknown(error):
                     return
+
+    async def _set_back(self, version: str) -> bool:
+        """Whether the server's newest version is older than one that it gave us once."""
+        now = await self._client.version(self._selection)
+        return now.isdecimal() and version.isdecimal() and int(now) < int(version)
 
     async def _watch(self, version: str) -> AsyncGenerator[WatchEvent, None]:
         """Changes after a version, until this watch ends."""

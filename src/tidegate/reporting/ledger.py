@@ -54,6 +54,10 @@ class Seen(msgspec.Struct, frozen=True):
         status = msgspec.json.encode(observed.status, order="deterministic")
         return cls(observed.version, observed.uid, observed.resource_version, observed.generation, status)
 
+    def no_news_after(self, before: Seen) -> bool:
+        """Whether a watch says with this what is known, or an earlier state."""
+        return self.older_than(before) or self.same_as(before)
+
     def same_as(self, other: Seen) -> bool:
         """Whether this is the same version of the same object, read in the same version of its kind."""
         return (self.version, self.uid, self.resource_version) == (other.version, other.uid, other.resource_version)
@@ -151,13 +155,17 @@ class Ledger:
         self._complete = False
 
     def observe(self, key: ObjectKey, observed: Observed | None, now: float) -> None:
-        """Take what the source shows. What our own writes have shown already, or something newer, is no news."""
+        """Take what the source shows. What our own writes have shown already, or something newer, is no news.
+
+        A list is true whatever was known: after a restore of the cluster's data, versions are older and come again.
+        """
         if observed is None:
             self._gone(key)
             return
         account = self._account(key)
         before, seen = account.seen, Seen.of(observed)
-        if before is not None and (seen.older_than(before) or seen.same_as(before)):
+        known = seen == before if observed.listed else before is not None and seen.no_news_after(before)
+        if known:
             return
         if self._see(account, seen, now):
             self._schedule(key, account, now)

@@ -15,6 +15,8 @@ import contextlib
 from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import Final
 
+import msgspec
+
 from tidegate.kube.client import KubeClient
 from tidegate.kube.discovery import Discovery
 from tidegate.kube.reflector import Changed, Event, Reflector, Removed, Replaced
@@ -126,7 +128,7 @@ class KubernetesSource:
 
     def _replace(self, kind: Kind, readings: tuple[Reading, ...]) -> None:
         for reading in readings:
-            self._observe(reading)
+            self._observe(reading, listed=True)
         for key in self._view.replace(kind, readings):
             self._forget(kind, key)
         self._unlisted.discard(kind.kind)
@@ -137,9 +139,10 @@ class KubernetesSource:
         for key in self._view.replace(kind, ()):
             self._forget(kind, key)
 
-    def _observe(self, reading: Reading) -> None:
-        if reading.observed is not None:
-            self._observed(reading.key, reading.observed)
+    def _observe(self, reading: Reading, *, listed: bool = False) -> None:
+        seen = reading.observed
+        if seen is not None:
+            self._observed(reading.key, msgspec.structs.replace(seen, listed=True) if listed else seen)
 
     def _forget(self, kind: Kind, key: ObjectKey) -> None:
         if has_our_status(kind):

@@ -99,6 +99,15 @@ def test_what_we_applied_is_remembered_of_the_same_object() -> None:
     assert inventory.at(HERE)[one().key].settled == b""
 
 
+def test_a_list_is_true_even_if_it_is_older() -> None:
+    """The cluster's data may have been restored from a backup: versions go back, and so do objects."""
+    inventory = Inventory()
+    inventory.put(one(version=70, labels={}))
+    assert inventory.replace(SERVICE, [one(version=6)]) == {HERE}
+    assert inventory.at(HERE)[one().key].version == 6
+    assert inventory.put(one(version=7, labels={})) == {HERE}
+
+
 def test_a_deployment_of_which_no_pods_can_be_made() -> None:
     """That this begins and ends is news; the words name Pods that never were, and are not."""
     inventory = Inventory()

@@ -126,11 +126,28 @@ async def test_event_that_was_cut_off_comes_whole_with_the_next_watch() -> None:
     steps = (
         listed(version="7"),
         watched(event("ADDED", pod("a", "8")), '{"type":"ADDED","object":{"metadata":{"na', end="cut"),
+        listed(version="8"),
         watched(event("ADDED", pod("b", "9"))),
     )
     async with following(*steps) as reflector:
         assert await reflector.next(3) == [("replaced",), ("changed", "a@8"), ("changed", "b@9")]
-        assert reflector.api.asked[2].query["resourceVersion"] == "8"
+        assert reflector.api.asked[3].query["resourceVersion"] == "8"
+
+
+async def test_a_server_that_comes_back_with_older_data_is_listed_anew() -> None:
+    """It would take a watch from a version of its future, and be silent until it gets there."""
+    steps = (
+        listed(pod("a", "7"), version="7"),
+        watched(event("ADDED", pod("b", "8")), end="cut"),
+        listed(pod("a", "5"), version="6"),
+        listed(pod("a", "5"), version="6"),
+        watched(event("ADDED", pod("c", "7"))),
+    )
+    async with following(*steps) as reflector:
+        expected = [("replaced", "a@7"), ("changed", "b@8"), ("replaced", "a@5"), ("changed", "c@7")]
+        assert await reflector.next(4) == expected
+        asked = [(one.query.get("limit"), one.query.get("resourceVersion")) for one in reflector.api.asked]
+        assert asked == [("500", None), (None, "7"), ("1", None), ("500", None), (None, "6")]
 
 
 @pytest.mark.parametrize(
@@ -198,11 +215,12 @@ async def test_silent_watch_is_taken_for_dead() -> None:
     steps = (
         listed(version="7"),
         watched(bookmark("8"), end="open"),
+        listed(version="8"),
         watched(event("ADDED", pod("a", "9"))),
     )
     async with following(*steps, silence=0.2) as reflector:
         assert await reflector.next(2) == [("replaced",), ("changed", "a@9")]
-        assert reflector.api.asked[2].query["resourceVersion"] == "8"
+        assert reflector.api.asked[3].query["resourceVersion"] == "8"
 
 
 async def test_watches_that_end_at_once_are_not_repeated_all_the_time() -> None:
@@ -281,6 +299,7 @@ async def test_answer_of_something_else_is_waited_out() -> None:
         raw("<html>login</html>"),
         listed(version="7"),
         watched("no JSON\n"),
+        listed(version="7"),
         watched(event("ADDED", pod("a", "8"))),
     )
     async with following(*steps) as reflector:

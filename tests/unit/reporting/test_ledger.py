@@ -157,6 +157,25 @@ def test_the_echo_is_no_news(settled: Book) -> None:
     assert settled.waits() is None
 
 
+@pytest.mark.parametrize("listed", [False, True])
+def test_only_a_list_takes_us_back(settled: Book, listed: bool) -> None:
+    """A watch may lag behind our own write; a list says what there is, even of a cluster that was restored."""
+    before = msgspec.structs.replace(observed(DEFAULTS, 7), listed=listed)
+    settled.ledger.observe(GATEWAY, before, settled.now)
+    attempt = settled.takes()
+    assert (attempt is not None) is listed
+    if attempt is not None:
+        assert attempt.body is not None
+        assert attempt.body["metadata"] == {"resourceVersion": "7"}
+
+
+def test_a_list_that_says_what_is_known_is_no_news(settled: Book) -> None:
+    """It costs nothing to list everything again."""
+    again = msgspec.structs.replace(settled.server[GATEWAY], listed=True)
+    settled.ledger.observe(GATEWAY, again, settled.now)
+    assert settled.waits() is None
+
+
 def test_the_kind_is_read_in_another_version(settled: Book) -> None:
     """The newest version is served now: from now on it is written in that one."""
     there = settled.server[GATEWAY]
