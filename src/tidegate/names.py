@@ -82,7 +82,7 @@ class SocketKey(msgspec.Struct, frozen=True, order=True, cache_hash=True):
         return f"{self.protocol} {address}:{self.port}"
 
 
-class TargetKey(msgspec.Struct, frozen=True, order=True, cache_hash=True):
+class TargetKey(msgspec.Struct, frozen=True, order=True, cache_hash=True, omit_defaults=True):
     """Identity of the weighted backends behind one match of a socket.
 
     ``route`` stays empty where a socket has only one match (TCP).

@@ -96,8 +96,17 @@ def _socket(view: View, key: SocketKey) -> Socket:
     target = view.get(TARGETS, key)
     assert target is not None
     matches = (Match(target=target.key),)
-    content = msgspec.json.encode((key, holder, matches, target))
-    return Socket(key=key, listener=holder, matches=matches, revision=hashlib.sha256(content).hexdigest()[:16])
+    return Socket(key=key, listener=holder, matches=matches, revision=revision(key, holder, matches, target))
+
+
+def revision(key: SocketKey, holder: ListenerKey, matches: tuple[Match, ...], target: Target) -> str:
+    """The content hash of all that is planned for a socket, the endpoints of its pools excepted.
+
+    Replicas of two versions, side by side during an upgrade, compare it: the same plan has to have the same revision
+    in both. So fields count by their names, and not at all while they have their defaults.
+    """
+    content = msgspec.json.encode((key, holder, matches, target), order="sorted")
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def _pool_keys(key: SocketKey, target: Target) -> list[tuple[PoolKey, SocketKey]]:

@@ -3,6 +3,9 @@
 *Sockets* accept connections; each has *matches*; a match names a *target*; a target has *weighted
 backends*; a backend names a *pool* or is refused. Pools (key to endpoints) travel apart, so that
 endpoint churn touches nothing else. Every value is frozen and comparable.
+
+What is in a revision (matches, targets, backends) may get new fields, with a default that means what was meant before:
+see ``core.compile.revision``.
 """
 
 from __future__ import annotations
@@ -32,7 +35,7 @@ class Pool(msgspec.Struct, frozen=True, kw_only=True):
     total: int
 
 
-class WeightedBackend(msgspec.Struct, frozen=True, kw_only=True):
+class WeightedBackend(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One share of a target's connections.
 
     ``ref`` identifies the share inside its target and stays the same while its position in the route
@@ -47,7 +50,7 @@ class WeightedBackend(msgspec.Struct, frozen=True, kw_only=True):
     label: str
 
 
-class Target(msgspec.Struct, frozen=True, kw_only=True):
+class Target(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Where the connections of one match go. No backend, or a weight sum of 0: all are refused."""
 
     key: TargetKey
@@ -55,7 +58,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     backends: tuple[WeightedBackend, ...]
 
 
-class Match(msgspec.Struct, frozen=True, kw_only=True):
+class Match(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Which connections of a socket go to a target. TCP sockets have one match, which takes all."""
 
     target: TargetKey

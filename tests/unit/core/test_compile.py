@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from support.manifests import Manifest, backend, gateway, listener, parent, service, slice_of, tcproute
 from support.resources import World, listener_key, route_key, socket_key
+from tidegate.core.compile import revision
 from tidegate.names import PoolKey, TargetKey
 from tidegate.plan.types import Match, PlanValue, Socket, Target, WeightedBackend
 
@@ -107,3 +109,24 @@ def test_what_goes_is_withdrawn() -> None:
     assert change.plan == {socket_key(80): None, TargetKey(socket_key(80)): None}
     kept: list[PlanValue] = [one for one in world.plan.values() if isinstance(one, Socket)]
     assert kept == [world.socket(81)]
+
+
+def test_a_revision_is_the_same_in_every_version() -> None:
+    """Two versions run side by side during an upgrade. Who changes this value changes the meaning of plans."""
+    world = World(GATEWAY, route(backend("web", weight=3), backend("missing", weight=7)), service("web"))
+    assert world.socket(80).revision == "b1d3a2e260f15e72"
+
+
+def test_a_field_that_a_later_version_adds_moves_no_revision_before_it_is_used() -> None:
+    """Its default means what was meant before."""
+    socket = World(GATEWAY, route()).socket(80)
+    later = msgspec.defstruct(
+        "Target", [("idle", int, 0)], bases=(Target,), frozen=True, kw_only=True, omit_defaults=True
+    )
+    fields: dict[str, Any] = {"key": TargetKey(socket.key), "route": route_key("route"), "backends": ()}
+
+    def revised(target: Any) -> str:
+        return revision(socket.key, socket.listener, socket.matches, target)
+
+    assert revised(later(**fields)) == revised(Target(**fields))
+    assert revised(later(idle=5, **fields)) != revised(Target(**fields))
