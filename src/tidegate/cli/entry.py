@@ -20,6 +20,10 @@ def main() -> None:
     interruptible = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if interruptible:
         signal.signal(signal.SIGINT, lambda *_: os._exit(_INTERRUPTED))
+    from tidegate.cli import drain
+
+    if drain.is_meant(sys.argv[1:]):
+        sys.exit(drain.run(sys.argv[1:]))
     from tidegate.cli.main import main as command
 
     try:

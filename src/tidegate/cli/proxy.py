@@ -1,20 +1,17 @@
 """``tidegate proxy``: what the containers of a data plane in a cluster run. Not for people at a terminal.
 
 ``run`` becomes Envoy, ``drain`` lets its clients go before the container ends. The arguments come from
-``dataplanes.envoy.pod``, the work is done by its neighbours ``podstart`` and ``poddrain``.
+``dataplanes.envoy.pod``, the work is done by its neighbours ``podstart`` and ``poddrain``; Pods come to the latter by
+``cli.drain``, past this module.
 """
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from pathlib import Path
 from typing import Annotated
 
 import typer
-
-from tidegate.cli.failures import NOT_ACCEPTED
-from tidegate.settings import parse_duration
 
 app = typer.Typer(
     help="For the containers of proxies in a cluster: these commands are started by their Pods.",
@@ -65,9 +62,6 @@ def drain(
     time: Annotated[str, typer.Option(metavar="TIME", help="How long connections may take to end: 60s, 10m.")],
 ) -> None:
     """Stop being ready, and wait until no connection is open."""
-    from tidegate.dataplanes.envoy.bootstrap import ADMIN_SOCKET
-    from tidegate.dataplanes.envoy.poddrain import drain as drain_proxy
+    from tidegate.cli.drain import drain as drain_proxy
 
-    seconds = parse_duration(time, "--time")
-    if not asyncio.run(drain_proxy(run_dir / ADMIN_SOCKET, seconds)):
-        raise typer.Exit(NOT_ACCEPTED)
+    raise typer.Exit(drain_proxy(run_dir, time))

@@ -30,7 +30,7 @@ from google.protobuf import any_pb2, duration_pb2, wrappers_pb2
 from tidegate.dataplanes.envoy import naming, translate
 from tidegate.dataplanes.envoy.stats import STATISTICS_PREFIX
 
-ADMIN_SOCKET = "admin.sock"
+ADMIN_SOCKET = naming.ADMIN_SOCKET
 """Envoy's admin interface, relative to its working directory."""
 
 CONTROL_SOCKET = "xds.sock"

@@ -14,6 +14,9 @@ _LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012345
 _DOTTED = _LETTERS | {"."}
 _READABLE = {".": "_", ":": "~"}
 
+ADMIN_SOCKET = "admin.sock"
+"""The Unix socket of the admin interface, in the directory in which Envoy runs."""
+
 REFUSING_LISTENER = "tidegate-refuse"
 """The static listener that accepts the connections of refused shares and closes them."""
 

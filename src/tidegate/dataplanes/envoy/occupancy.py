@@ -12,7 +12,8 @@ from tidegate.dataplanes.envoy import naming
 
 _NOT_CLIENTS = frozenset({"admin", naming.REFUSING_LISTENER, naming.STATUS_LISTENER})
 # Not server.total_connections: Envoy brings that up to date every few seconds only.
-_QUERY = r"/stats?usedonly&filter=^listener\.[^.]*\.downstream_cx_active$"
+QUERY = r"/stats?usedonly&filter=^listener\.[^.]*\.downstream_cx_active$"
+"""What to ask, with ``GET``."""
 
 
 class Admin(Protocol):
@@ -25,6 +26,10 @@ class Admin(Protocol):
 
 async def active_connections(admin: Admin) -> int:
     """How many client connections are open. Raises DataPlaneError."""
-    body = await admin.get(_QUERY)
+    return counted(await admin.get(QUERY))
+
+
+def counted(body: bytes) -> int:
+    """The same, of the answer to ``GET`` ``QUERY``."""
     found = re.findall(r"^listener\.(.*)\.downstream_cx_active: (\d+)$", body.decode(), re.MULTILINE)
     return sum(int(count) for name, count in found if name not in _NOT_CLIENTS)

@@ -51,7 +51,7 @@ async def test_the_steps_in_order() -> None:
     """Not ready; connections are taken until none is open; then none is taken, and those that came may end."""
     admin = Admin(2, 1, 0, 1, 0)
     async with serving(admin) as socket:
-        assert await drain(socket, 60.0, notice=0.0)
+        assert await asyncio.to_thread(drain, socket, 60.0, notice=0.0)
     assert admin.said == ["/healthcheck/fail", "2", "1", "0", "/drain_listeners", "1", "0"]
 
 
@@ -61,7 +61,7 @@ async def test_nobody_to_wait_for() -> None:
     loop = asyncio.get_running_loop()
     async with serving(admin) as socket:
         began = loop.time()
-        assert await drain(socket, 60.0, notice=0.1)
+        assert await asyncio.to_thread(drain, socket, 60.0, notice=0.1)
         assert 0.1 <= loop.time() - began < 5.0
 
 
@@ -69,7 +69,7 @@ async def test_the_time_is_over() -> None:
     """It gives up when the time is over, and says that connections are left."""
     admin = Admin(1)
     async with serving(admin) as socket:
-        assert not await drain(socket, 0.3, notice=0.0)
+        assert not await asyncio.to_thread(drain, socket, 0.3, notice=0.0)
     assert "/drain_listeners" not in admin.said
 
 
@@ -77,11 +77,11 @@ async def test_no_time_at_all() -> None:
     """With no time to wait it only says that it is not ready."""
     admin = Admin(1)
     async with serving(admin) as socket:
-        assert not await drain(socket, 0.0)
+        assert not await asyncio.to_thread(drain, socket, 0.0)
     assert admin.said == ["/healthcheck/fail"]
 
 
-async def test_no_envoy(tmp_path: Path) -> None:
+def test_no_envoy(tmp_path: Path) -> None:
     """Where no Envoy answers there is nothing to drain, which is an error."""
     with pytest.raises(DataPlaneError, match="does not answer"):
-        await drain(tmp_path / "admin.sock", 1.0)
+        drain(tmp_path / "admin.sock", 1.0)
