@@ -36,6 +36,9 @@ MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 MANAGER = "tidegate"
 """What the label says on every object that tidegate makes in a cluster."""
 
+ACCESS_LOG_LABEL = "tidegate.dev/access-log"
+"""On the Service of a data plane that logs connections: in which format."""
+
 
 class ObjectKey(msgspec.Struct, frozen=True, order=True, cache_hash=True):
     """Identity of an API object: group and kind without version, namespace (empty: cluster), name."""

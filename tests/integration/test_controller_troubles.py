@@ -31,7 +31,7 @@ async def test_parameters_that_go_take_no_traffic_along(world: World) -> None:
     async with Backend("here", host=world.kubelet.node) as here, Backend("there", host=world.kubelet.node) as there:
         await world.backend("app", [(here.host, here.port)])
         infrastructure = {"parametersRef": {**PARAMETERS, "name": "mine"}}
-        mine = parameters("mine", service={"type": "ClusterIP"}, drainSeconds=1)
+        mine = parameters("mine", service={"type": "ClusterIP"}, drainSeconds=1, accessLog="json")
         await world.apply(mine, edge(PORT, infrastructure=infrastructure))
         await world.apply(tcproute("app", [parent("edge")], [backend("app")]))
         await world.wait_programmed("edge")
@@ -45,6 +45,15 @@ async def test_parameters_that_go_take_no_traffic_along(world: World) -> None:
             await world.restart(controller)
             await world.backend("app", [(there.host, there.port)])
             await until_served(host, PORT, "there")
+            (pod,) = world.kubelet.pods_of("edge-tidegate")
+            assert pod.container is not None
+            log = pod.container.log
+
+            async def logged() -> str:
+                await until_served(host, PORT, "there")
+                return log.read_text(encoding="utf-8")
+
+            await eventually(logged, lambda text: f"{there.host}:{there.port}" in text, what="the access log goes on")
             for before in objects:
                 after = await world.api.get(before["kind"], "edge-tidegate")
                 assert (after["metadata"]["uid"], after["spec" if "spec" in after else "data"]) == (

@@ -12,10 +12,10 @@ from tidegate.core.gateways import DECISIONS, GatewayDecision
 from tidegate.core.incremental import Unit, View
 from tidegate.core.parameters import GATEWAY_PARAMETERS
 from tidegate.core.protocols import PROTOCOLS
-from tidegate.core.tables import GATEWAYS
+from tidegate.core.tables import GATEWAYS, SERVICES
 from tidegate.model.corev1 import Service
 from tidegate.model.gateway import Gateway, GatewayInfrastructure
-from tidegate.names import CORE_GROUP, ObjectKey
+from tidegate.names import ACCESS_LOG_LABEL, CORE_GROUP, MANAGED_BY_LABEL, MANAGER, ObjectKey
 from tidegate.plan.infrastructure import Infrastructure, InfrastructurePort, KeptInfrastructure, Parameters
 
 LONGEST_NAME = 63
@@ -53,7 +53,7 @@ def _infrastructure(view: View, key: ObjectKey) -> Infrastructure | KeptInfrastr
     name = service_of(gateway).name
     parameters = view.get(GATEWAY_PARAMETERS, key)
     if decision.rejection is not None or not isinstance(parameters, Parameters):
-        return KeptInfrastructure(gateway=key, name=name)
+        return KeptInfrastructure(gateway=key, name=name, access_log=_logged(view, service_of(gateway)))
     wanted = gateway.spec.infrastructure or GatewayInfrastructure()
     return Infrastructure(
         gateway=key,
@@ -66,6 +66,14 @@ def _infrastructure(view: View, key: ObjectKey) -> Infrastructure | KeptInfrastr
         addresses=tuple(address.value for address in gateway.spec.addresses if address.value),
         parameters=parameters,
     )
+
+
+def _logged(view: View, key: ObjectKey) -> str:
+    """The format of the access log when parameters were last known, as the Service remembers it."""
+    service = view.get(SERVICES, key)
+    if service is None or service.metadata.labels.get(MANAGED_BY_LABEL) != MANAGER:
+        return "off"
+    return service.metadata.labels.get(ACCESS_LOG_LABEL, "off")
 
 
 def _ports(decision: GatewayDecision) -> tuple[InfrastructurePort, ...]:

@@ -19,6 +19,7 @@ from tidegate.fleet.metadata import DIGEST, metadata, selector
 from tidegate.fleet.pod import template
 from tidegate.fleet.secretdata import encoded
 from tidegate.fleet.service import service_spec
+from tidegate.names import ACCESS_LOG_LABEL
 from tidegate.plan.infrastructure import Infrastructure, ProxyContainer
 
 _HISTORY = 3
@@ -48,6 +49,9 @@ def _manifest(
     kind: GeneratedKind, infrastructure: Infrastructure, controller: str, content: dict[str, Any]
 ) -> Manifest:
     about = metadata(infrastructure, controller)
+    if kind is kinds.SERVICE and infrastructure.parameters.access_log != "off":
+        # Every replica sees the Service's labels, and remembers by them what was asked for.
+        about["labels"][ACCESS_LOG_LABEL] = infrastructure.parameters.access_log
     body = {"apiVersion": kind.resource.api_version, "kind": kind.name, "metadata": about, **content}
     digest = hashlib.sha256(msgspec.json.encode(body, order="deterministic")).hexdigest()[:16]
     about["annotations"][DIGEST] = digest

@@ -80,10 +80,12 @@ class KeptInfrastructure(msgspec.Struct, frozen=True, kw_only=True):
     """The Gateway is ours, but not accepted now; its parameters may be gone, for example.
 
     A data plane that it has goes on: its objects, all named ``name``, stay as they are. If it has none, none is made.
+    ``access_log`` is the format that was last asked for, for a controller that was not there.
     """
 
     gateway: ObjectKey
     name: str
+    access_log: str = "off"
 
     @property
     def scope(self) -> str:

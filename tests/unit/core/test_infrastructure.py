@@ -13,7 +13,7 @@ from support.generated import generated_service
 from support.manifests import PARAMETERS, backend, gateway, gateway_class, listener, parameters, parent, tcproute
 from support.resources import World, gateway_key, said, socket_key, typed
 from tidegate.core.infrastructure import infrastructure_name, service_of
-from tidegate.names import CORE_GROUP, ObjectKey
+from tidegate.names import ACCESS_LOG_LABEL, CORE_GROUP, MANAGED_BY_LABEL, MANAGER, ObjectKey
 from tidegate.plan.infrastructure import Infrastructure, InfrastructurePort, KeptInfrastructure, Parameters
 from tidegate.plan.types import Target
 
@@ -179,3 +179,21 @@ def test_the_service_of_a_gateway() -> None:
     """It has the name of all generated objects, in the Gateway's namespace."""
     resource: Any = typed(gateway("gw", [TCP], namespace="infra"))
     assert service_of(resource) == ObjectKey(CORE_GROUP, "Service", "infra", "gw-tidegate")
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        ({MANAGED_BY_LABEL: MANAGER, ACCESS_LOG_LABEL: "json"}, "json"),
+        ({MANAGED_BY_LABEL: MANAGER}, "off"),
+        ({ACCESS_LOG_LABEL: "json"}, "off"),
+    ],
+)
+def test_what_is_kept_logs_as_its_service_says(labels: dict[str, str], expected: str) -> None:
+    """A controller that never saw the parameters knows from what their last version led to, if that is ours."""
+    front = generated_service("gw-tidegate")
+    front["metadata"]["labels"] = labels
+    world = World(gateway_class(), gateway("gw", [TCP], infrastructure=MISSING), front, cluster=True)
+    kept = world.infrastructure[gateway_key("gw")]
+    assert isinstance(kept, KeptInfrastructure)
+    assert kept.access_log == expected

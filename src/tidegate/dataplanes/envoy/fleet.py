@@ -72,6 +72,7 @@ class _Gateway:
     def __init__(self) -> None:
         self.is_ours = False
         self.infrastructure: Infrastructure | None = None
+        self.kept_log = "off"
         self.scope = Scope(self._loggers)
         self.streams: dict[str, ProxyStream] = {}
 
@@ -83,7 +84,7 @@ class _Gateway:
     @property
     def log_format(self) -> str:
         """The format of the access log."""
-        return self.infrastructure.parameters.access_log if self.infrastructure is not None else "off"
+        return self.infrastructure.parameters.access_log if self.infrastructure is not None else self.kept_log
 
     def _loggers(self, prefix: str, listener: ListenerKey, route: ObjectKey | None) -> list[Message]:
         options = AccessLogOptions(format=_LOG_FORMATS.get(self.log_format, "off"), path=None)
@@ -168,7 +169,9 @@ class EnvoyFleet:
             gateway = self._gateway(name)
             log_format = gateway.log_format
             gateway.is_ours = infrastructure is not None
-            if not isinstance(infrastructure, KeptInfrastructure):
+            if isinstance(infrastructure, KeptInfrastructure):
+                gateway.kept_log = infrastructure.access_log
+            else:
                 gateway.infrastructure = infrastructure
             if gateway.log_format != log_format:
                 self._send(gateway, gateway.scope.refresh(), ())
