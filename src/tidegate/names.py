@@ -40,7 +40,7 @@ ACCESS_LOG_LABEL = "tidegate.dev/access-log"
 """On the Service of a data plane that logs connections: in which format."""
 
 
-class ObjectKey(msgspec.Struct, frozen=True, order=True, cache_hash=True):
+class ObjectKey(msgspec.Struct, frozen=True, order=True, cache_hash=True, gc=False):
     """Identity of an API object: group and kind without version, namespace (empty: cluster), name."""
 
     group: str
@@ -57,7 +57,7 @@ class ObjectKey(msgspec.Struct, frozen=True, order=True, cache_hash=True):
         return f"{self.namespace}/{self.name}" if self.namespace else self.name
 
 
-class ListenerKey(msgspec.Struct, frozen=True, order=True, cache_hash=True):
+class ListenerKey(msgspec.Struct, frozen=True, order=True, cache_hash=True, gc=False):
     """Identity of a listener: the object that declares it, and the listener's name in there."""
 
     owner: ObjectKey
@@ -67,7 +67,7 @@ class ListenerKey(msgspec.Struct, frozen=True, order=True, cache_hash=True):
         return f"{self.owner.path}/{self.listener}"
 
 
-class SocketKey(msgspec.Struct, frozen=True, order=True, cache_hash=True):
+class SocketKey(msgspec.Struct, frozen=True, order=True, cache_hash=True, gc=False):
     """Identity of a listening socket in a scope.
 
     ``scope`` is what one data plane serves (standalone: all Gateways, Kubernetes: one Gateway).
@@ -85,7 +85,7 @@ class SocketKey(msgspec.Struct, frozen=True, order=True, cache_hash=True):
         return f"{self.protocol} {address}:{self.port}"
 
 
-class TargetKey(msgspec.Struct, frozen=True, order=True, cache_hash=True, omit_defaults=True):
+class TargetKey(msgspec.Struct, frozen=True, order=True, cache_hash=True, omit_defaults=True, gc=False):
     """Identity of the weighted backends behind one match of a socket.
 
     ``route`` stays empty where a socket has only one match (TCP).
@@ -95,7 +95,7 @@ class TargetKey(msgspec.Struct, frozen=True, order=True, cache_hash=True, omit_d
     route: str = ""
 
 
-class PoolKey(msgspec.Struct, frozen=True, order=True, cache_hash=True):
+class PoolKey(msgspec.Struct, frozen=True, order=True, cache_hash=True, gc=False):
     """Identity of a set of endpoints: one port of one Service, for one transport protocol."""
 
     namespace: str

@@ -22,27 +22,27 @@ from tidegate.model.routes import ParentReference, Route
 from tidegate.names import CORE_GROUP, GATEWAY_GROUP, ListenerKey, ObjectKey
 
 
-class ParentKey(msgspec.Struct, frozen=True, order=True, cache_hash=True):
+class ParentKey(msgspec.Struct, frozen=True, order=True, cache_hash=True, gc=False):
     """One parentRef of a route, by its position."""
 
     route: ObjectKey
     position: int
 
 
-class Attached(msgspec.Struct, frozen=True, kw_only=True):
+class Attached(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The parentRef attaches to these listeners, at least one. ``age`` is the route's."""
 
     age: Age
     listeners: tuple[ListenerKey, ...]
 
 
-class NotAttached(msgspec.Struct, frozen=True):
+class NotAttached(msgspec.Struct, frozen=True, gc=False):
     """A parent of ours, but none of its listeners takes the route."""
 
     rejection: Rejection
 
 
-class ParentPending(msgspec.Struct, frozen=True):
+class ParentPending(msgspec.Struct, frozen=True, gc=False):
     """A parent of ours that is not decided on yet. ``attached``: the listeners whose data plane, if there is one
     already, serves the route all the same.
     """
@@ -161,7 +161,7 @@ def _attached(key: ParentKey, value: Attachment) -> list[tuple[ListenerKey, Rank
 ATTACHED: Index[ListenerKey, RankedRoute] = Index("attached routes", ATTACHMENTS, _attached)
 
 
-class Serving(msgspec.Struct, frozen=True):
+class Serving(msgspec.Struct, frozen=True, gc=False):
     """Which of the attached routes a listener serves (the oldest), and how many are attached."""
 
     winner: ObjectKey | None

@@ -21,7 +21,7 @@ from tidegate.names import CORE_GROUP, ObjectKey, PoolKey
 from tidegate.plan.types import Endpoint, Pool
 
 
-class BackendKey(msgspec.Struct, frozen=True, order=True, cache_hash=True):
+class BackendKey(msgspec.Struct, frozen=True, order=True, cache_hash=True, gc=False):
     """What a backendRef means, weight aside: who refers (kind and namespace), to what, at which port."""
 
     referrer_group: str
@@ -36,7 +36,7 @@ class BackendKey(msgspec.Struct, frozen=True, order=True, cache_hash=True):
         return f"{self.target.path}:{self.port}" if self.port else self.target.path
 
 
-class Resolved(msgspec.Struct, frozen=True):
+class Resolved(msgspec.Struct, frozen=True, gc=False):
     """The backend exists; its endpoints are those of the pool, possibly none."""
 
     pool: PoolKey

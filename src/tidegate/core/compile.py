@@ -18,7 +18,7 @@ from tidegate.names import WILDCARD_ADDRESS, ListenerKey, PoolKey, SocketKey, Ta
 from tidegate.plan.types import Match, Pool, Socket, Target, WeightedBackend
 
 
-class PortKey(msgspec.Struct, frozen=True, order=True, cache_hash=True):
+class PortKey(msgspec.Struct, frozen=True, order=True, cache_hash=True, gc=False):
     """A port of a scope, whatever the address."""
 
     scope: str

@@ -22,19 +22,19 @@ from tidegate.names import WILDCARD_ADDRESS, ListenerKey, ObjectKey
 from tidegate.plan.infrastructure import Parameters
 
 
-class Ours(msgspec.Struct, frozen=True):
+class Ours(msgspec.Struct, frozen=True, gc=False):
     """The Gateway's class is ours. ``note`` says what a person should know about that, or is empty."""
 
     note: str = ""
 
 
-class ClassNotAccepted(msgspec.Struct, frozen=True):
+class ClassNotAccepted(msgspec.Struct, frozen=True, gc=False):
     """The class is ours, but not accepted: the Gateway waits."""
 
     message: str
 
 
-class NotOurs(msgspec.Struct, frozen=True):
+class NotOurs(msgspec.Struct, frozen=True, gc=False):
     """Another controller's Gateway, or one whose class does not exist; ``message`` says which."""
 
     message: str
@@ -43,7 +43,7 @@ class NotOurs(msgspec.Struct, frozen=True):
 Standing = Ours | ClassNotAccepted | NotOurs
 
 
-class GatewayDecision(msgspec.Struct, frozen=True, kw_only=True):
+class GatewayDecision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A Gateway of ours. ``rejection`` None: at least one listener is accepted.
 
     ``unaccepted`` are the names of listeners that are not. ``addresses`` are the socket addresses

@@ -23,7 +23,7 @@ FIRST_UNPRIVILEGED_PORT = 1024
 """Those below are for privileged processes, and proxies are none (``net.ipv4.ip_unprivileged_port_start``)."""
 
 
-class ListenerDecision(msgspec.Struct, frozen=True, kw_only=True):
+class ListenerDecision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A listener of a Gateway of ours.
 
     ``rejection`` None: accepted. ``conflict``: the rejection is a clash with another listener. One that is rejected

@@ -12,7 +12,7 @@ from tidegate.model.meta import ObjectMeta
 from tidegate.names import ListenerKey, ObjectKey, SocketKey
 
 
-class Age(msgspec.Struct, frozen=True, order=True):
+class Age(msgspec.Struct, frozen=True, order=True, gc=False):
     """Sorts objects by precedence: the smallest has the right of way."""
 
     created: int
@@ -27,14 +27,14 @@ def age_of(metadata: ObjectMeta) -> Age:
     return Age(seconds, metadata.order, f"{metadata.namespace}/{metadata.name}")
 
 
-class RankedRoute(msgspec.Struct, frozen=True, order=True):
+class RankedRoute(msgspec.Struct, frozen=True, order=True, gc=False):
     """A route among those of a listener."""
 
     age: Age
     route: ObjectKey
 
 
-class RankedClaim(msgspec.Struct, frozen=True, order=True):
+class RankedClaim(msgspec.Struct, frozen=True, order=True, gc=False):
     """A listener's claim to a socket: ranked by its owner's age, then by its own position."""
 
     age: Age

@@ -28,7 +28,7 @@ SERVED = "the data plane serves this listener"
 """What the condition of a programmed listener says, before any note of the data plane."""
 
 
-class Programming(msgspec.Struct, frozen=True):
+class Programming(msgspec.Struct, frozen=True, gc=False):
     """``rejection`` None: programmed. ``waiting``: the outcome of the planned revision is about to come.
 
     A data plane that says why it is not there makes nobody wait. ``note``: what it says although it serves.

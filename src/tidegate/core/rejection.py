@@ -7,7 +7,7 @@ import msgspec
 from tidegate.core.reasons import Reason
 
 
-class Rejection(msgspec.Struct, frozen=True):
+class Rejection(msgspec.Struct, frozen=True, gc=False):
     """Why something is not accepted or not resolved; ``message`` is for people and never empty."""
 
     reason: Reason

@@ -41,7 +41,7 @@ MAX_SERIES = 20_000
 """How many series are remembered at most; those that have an owner now are never dropped."""
 
 
-class RawCounters(msgspec.Struct, frozen=True, kw_only=True):
+class RawCounters(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What one generation has counted for one prefix: connections opened, refused and ended, and bytes
     received from and sent to clients. They begin anew with the generation, and when the prefix was gone.
     """
@@ -53,7 +53,7 @@ class RawCounters(msgspec.Struct, frozen=True, kw_only=True):
     sent: int = 0
 
 
-class Series(msgspec.Struct, frozen=True, order=True, cache_hash=True):
+class Series(msgspec.Struct, frozen=True, order=True, cache_hash=True, gc=False):
     """What counters are kept for: one route on one listener, or a listener without a route; where the data plane
     counts backends apart, one backend (its label) of those.
     """
@@ -63,7 +63,7 @@ class Series(msgspec.Struct, frozen=True, order=True, cache_hash=True):
     backend: str = ""
 
 
-class Totals(msgspec.Struct, frozen=True, kw_only=True):
+class Totals(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What was counted for a series, by all generations that ever were."""
 
     opened: int = 0
@@ -100,7 +100,7 @@ _NONE = Totals()
 _NOTHING = RawCounters()
 
 
-class _Watched(msgspec.Struct, frozen=True):
+class _Watched(msgspec.Struct, frozen=True, gc=False):
     series: Series
     baseline: RawCounters
 

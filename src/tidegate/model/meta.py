@@ -18,8 +18,11 @@ from tidegate.model.scalars import (
 )
 
 
-class ApiStruct(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class ApiStruct(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
     """Base of every API type: immutable, comparable, camelCase on the wire, unknown fields ignored.
+
+    Outside of garbage collection, as all values that are kept per object: what is made of values that were there
+    before cannot be part of a cycle, and looking through so many is what collections would take their time for.
 
     ``UNREAD`` names the fields that the API has and tidegate does not use; they are neither checked nor
     reported. ``INTERNAL`` names our own attributes, which are not part of the API. ``EXPERIMENTAL`` names

@@ -23,14 +23,14 @@ class FailureReason(enum.Enum):
     """The data plane rejected the configuration."""
 
 
-class Pending(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class Pending(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):
     """The plane has not confirmed ``revision`` yet, or is down; ``message`` says which, for people."""
 
     revision: str
     message: str = ""
 
 
-class Live(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class Live(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):
     """New connections are served by exactly ``revision``.
 
     ``note`` says, for people, which clients are refused because the plane cannot bring them to a backend.
@@ -40,7 +40,7 @@ class Live(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     note: str = ""
 
 
-class Failed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class Failed(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):
     """``revision`` does not serve. The plane keeps trying without being asked again."""
 
     revision: str
@@ -51,14 +51,14 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 Outcome = Pending | Live | Failed
 
 
-class SocketReport(msgspec.Struct, frozen=True, kw_only=True):
+class SocketReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The newest outcome of a socket; None when the socket is gone."""
 
     socket: SocketKey
     outcome: Outcome | None
 
 
-class AddressReport(msgspec.Struct, frozen=True, kw_only=True):
+class AddressReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The addresses at which the wildcard sockets of a scope are reachable, best first.
 
     None yet: ``addresses`` is empty and ``message`` says why.
@@ -72,7 +72,7 @@ class AddressReport(msgspec.Struct, frozen=True, kw_only=True):
 Report = SocketReport | AddressReport
 
 
-class Traffic(msgspec.Struct, frozen=True, kw_only=True):
+class Traffic(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Counters of the connections that one route served on one listener.
 
     All but ``active`` only ever grow while the instance's state directory lives. ``received`` and

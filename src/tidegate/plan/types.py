@@ -17,14 +17,14 @@ import msgspec
 from tidegate.names import ListenerKey, ObjectKey, PoolKey, SocketKey, TargetKey
 
 
-class Endpoint(msgspec.Struct, frozen=True, order=True):
+class Endpoint(msgspec.Struct, frozen=True, order=True, gc=False):
     """Where connections can be opened to: an IP address in canonical text form, and a port."""
 
     address: str
     port: int
 
 
-class Pool(msgspec.Struct, frozen=True, kw_only=True):
+class Pool(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The usable endpoints of one Service port, sorted and without duplicates; possibly none.
 
     ``total`` also counts the endpoints that are known but not usable now.
@@ -35,7 +35,7 @@ class Pool(msgspec.Struct, frozen=True, kw_only=True):
     total: int
 
 
-class WeightedBackend(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class WeightedBackend(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One share of a target's connections.
 
     ``ref`` identifies the share inside its target and stays the same while its position in the route
@@ -50,7 +50,7 @@ class WeightedBackend(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     label: str
 
 
-class Target(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Target(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Where the connections of one match go. No backend, or a weight sum of 0: all are refused."""
 
     key: TargetKey
@@ -58,13 +58,13 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     backends: tuple[WeightedBackend, ...]
 
 
-class Match(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Match(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Which connections of a socket go to a target. TCP sockets have one match, which takes all."""
 
     target: TargetKey
 
 
-class Socket(msgspec.Struct, frozen=True, kw_only=True):
+class Socket(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A listening socket and its matches.
 
     ``listener`` is whose socket it is, for metrics and logs. ``revision`` is the content hash of

@@ -13,7 +13,7 @@ from tidegate.model.kinds import Resource
 from tidegate.names import ObjectKey
 
 
-class Change(msgspec.Struct, frozen=True, kw_only=True):
+class Change(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The newest version of an object; None: it is gone.
 
     The object's metadata is complete: ``generation``, ``creation_timestamp`` and ``order`` are set.

@@ -36,7 +36,7 @@ MASK = 0xFFFFFFFF - NUMBERS + 1
 _IDENTITY_BYTES = 12
 
 
-class LaneKey(msgspec.Struct, frozen=True, cache_hash=True):
+class LaneKey(msgspec.Struct, frozen=True, cache_hash=True, gc=False):
     """A lane: the share ``ref`` of a target, as long as it means the same backend for the same route and listener."""
 
     target: TargetKey
@@ -44,7 +44,7 @@ class LaneKey(msgspec.Struct, frozen=True, cache_hash=True):
     ref: str
 
 
-class ChoiceKey(msgspec.Struct, frozen=True, cache_hash=True):
+class ChoiceKey(msgspec.Struct, frozen=True, cache_hash=True, gc=False):
     """The choice between the lanes of a target."""
 
     target: TargetKey
@@ -64,7 +64,7 @@ def identity(key: MarkKey) -> bytes:
     return hashlib.sha256(content).digest()[:_IDENTITY_BYTES]
 
 
-class Mark(msgspec.Struct, frozen=True):
+class Mark(msgspec.Struct, frozen=True, gc=False):
     """A mark, and what the kernel keeps beside it."""
 
     number: int

@@ -76,14 +76,14 @@ class Element(msgspec.Struct, frozen=True, gc=False):
     identity: bytes = b""
 
 
-class Choice(msgspec.Struct, frozen=True):
+class Choice(msgspec.Struct, frozen=True, gc=False):
     """The chain that draws one of several lanes (mark, weight), each with its exact probability."""
 
     chain: str
     lanes: tuple[tuple[int, int], ...]
 
 
-class Forwarding(msgspec.Struct, frozen=True):
+class Forwarding(msgspec.Struct, frozen=True, gc=False):
     """All there is in the kernel for one socket.
 
     ``entry`` brings its connections to a mark, which is a lane's or a choice's. ``elements`` are all others, which do
