@@ -17,6 +17,7 @@ import datetime as dt
 import hashlib
 import os
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -44,7 +45,7 @@ class _Header(msgspec.Struct, frozen=True):
     next_order: int
 
 
-class _Age(msgspec.Struct, frozen=True, array_like=True):
+class _Age(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What is remembered of an object. ``generation`` 0 in the journal: the object is gone."""
 
     key: ObjectKey
@@ -98,7 +99,7 @@ class Ages:
             age = msgspec.structs.replace(age, generation=age.generation + 1, digest=digest)
             self._remember(age)
         given = resource.metadata.creation_timestamp
-        created = given if given is not None else dt.datetime.fromtimestamp(age.first_seen, dt.UTC)
+        created = given if given is not None else _moment(age.first_seen)
         metadata = msgspec.structs.replace(
             resource.metadata, creation_timestamp=created, generation=age.generation, order=age.order
         )
@@ -198,6 +199,12 @@ class Ages:
         if damaged:
             self._load_problem = f"started without some ages: {damaged} lines of {self._path} are damaged"
             self._lines = 0  # The next save writes a whole, sound file.
+
+
+@lru_cache(maxsize=64)
+def _moment(seconds: int) -> dt.datetime:
+    """A second since the epoch; one object for the many that are first seen together."""
+    return dt.datetime.fromtimestamp(seconds, dt.UTC)
 
 
 def _digest(resource: Resource) -> str:

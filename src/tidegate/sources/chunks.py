@@ -8,7 +8,7 @@ of several claims to an object counts is `inventory`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -20,10 +20,10 @@ from tidegate.model.parameters import GatewayParameters
 from tidegate.names import ObjectKey
 from tidegate.sources.documents import Keys, items
 from tidegate.sources.locating import locate
-from tidegate.sources.parsing import Broken, Document, parse
+from tidegate.sources.parsing import Broken, parse
 
 
-class Remark(msgspec.Struct, frozen=True):
+class Remark(msgspec.Struct, frozen=True, gc=False):
     """Something to say about a place in a chunk; ``line`` counts from the chunk's first."""
 
     severity: Severity
@@ -33,7 +33,7 @@ class Remark(msgspec.Struct, frozen=True):
     message: str
 
 
-class Unknown(msgspec.Struct, frozen=True):
+class Unknown(msgspec.Struct, frozen=True, gc=False):
     """An object of a kind that tidegate does not read; ``hint`` is the kind perhaps meant, or empty."""
 
     line: int
@@ -42,15 +42,31 @@ class Unknown(msgspec.Struct, frozen=True):
     hint: str
 
 
+class Place(msgspec.Struct, frozen=True, gc=False):
+    """Where a document stands in its chunk: ``text``, from ``line`` on; None: it is all that the chunk has."""
+
+    line: int = 0
+    text: str | None = None
+
+    def text_in(self, chunk: Chunk) -> str:
+        """The document's text."""
+        return chunk.parsed if self.text is None else self.text
+
+
+_WHOLE: Final = Place()
+"""Of nearly all documents: one object."""
+
+
 class Entry:
     """One object of a chunk: a claim to ``key``. ``resource`` None: this version was refused.
 
-    ``held`` marks one that is no longer in the file and still stands in for an object nobody can name.
+    ``document`` is where its document stands in the chunk, ``keys`` lead to it from there. ``held`` marks one that is
+    no longer in the file and still stands in for an object nobody can name.
     """
 
     __slots__ = ("chunk", "document", "held", "key", "keys", "resource")
 
-    def __init__(self, chunk: Chunk, document: Document, keys: Keys, key: ObjectKey, resource: Resource | None) -> None:
+    def __init__(self, chunk: Chunk, document: Place, keys: Keys, key: ObjectKey, resource: Resource | None) -> None:
         self.chunk = chunk
         self.document = document
         self.keys = keys
@@ -62,12 +78,12 @@ class Entry:
         """The line of the object, or of a field of it, or of the field's nearest parent."""
         if self.held:
             return Location(self.chunk.file)
-        return self.chunk.location(_line(self.document, (*self.keys, *field_keys)))
+        return self.chunk.location(_line(self.chunk, self.document, (*self.keys, *field_keys)))
 
     @property
     def value(self) -> Any:
         """The object as it was written: dicts, lists and scalars. Costs a parse: only the text is kept."""
-        parsed = parse(self.document.text + "\n")
+        parsed = parse(self.document.text_in(self.chunk) + "\n")
         assert not isinstance(parsed, Broken)
         value = parsed[0].value
         for key in self.keys:
@@ -99,6 +115,11 @@ class Chunk:
         self.remarks: tuple[Remark, ...] = ()
         self.unknown: tuple[Unknown, ...] = ()
 
+    @property
+    def parsed(self) -> str:
+        """The text as it is parsed: with the line break that ends its last line."""
+        return self.text + "\n"
+
     def location(self, line: int) -> Location:
         """Where a line of this chunk stands in the file."""
         return Location(self.file, self.line + line + 1)
@@ -123,14 +144,15 @@ class Chunk:
 def read_chunk(file: str, text: str) -> Chunk:
     """Everything a chunk says. This is what an edit costs: it runs only for texts that are new."""
     chunk = Chunk(file, text)
-    parsed = parse(text + "\n")
+    whole = chunk.parsed
+    parsed = parse(whole)
     if isinstance(parsed, Broken):
         chunk.broken = parsed
         return chunk
     reading = _Reading(chunk)
     for document in parsed:
         # What stays is where the text is, to find lines again; the parsed tree would double the memory.
-        place = msgspec.structs.replace(document, value=None)
+        place = _WHOLE if document.text is whole else Place(document.line, document.text)
         for item in items(document.value):
             reading.item(place, item.keys, item.value)
     chunk.entries = tuple(reading.entries)
@@ -148,7 +170,7 @@ class _Reading:
         self.remarks: list[Remark] = []
         self.unknown: list[Unknown] = []
 
-    def item(self, document: Document, keys: Keys, value: Any) -> None:
+    def item(self, document: Place, keys: Keys, value: Any) -> None:
         match decode(value):
             case Decoded(resource=resource, warnings=warnings, notes=notes):
                 key = key_of(resource)
@@ -162,18 +184,18 @@ class _Reading:
                 else:
                     self.entries.append(Entry(self._chunk, document, keys, key, None))
             case Unrecognised(api_version=api_version, kind=kind, hint=hint):
-                self.unknown.append(Unknown(_line(document, keys), api_version, kind, hint))
+                self.unknown.append(Unknown(_line(self._chunk, document, keys), api_version, kind, hint))
 
     def _remark(
         self,
         severity: Severity,
-        document: Document,
+        document: Place,
         keys: Keys,
         key: ObjectKey | None,
         problems: Iterable[FieldProblem],
     ) -> None:
         for problem in problems:
-            line = _line(document, (*keys, *problem.keys))
+            line = _line(self._chunk, document, (*keys, *problem.keys))
             self.remarks.append(Remark(severity, line, key, problem.path, problem.message))
 
 
@@ -185,5 +207,5 @@ def _for_clusters(resource: Resource) -> Iterator[FieldProblem]:
         yield FieldProblem(("spec", "infrastructure"), "is checked, and has an effect in a cluster only")
 
 
-def _line(document: Document, keys: Keys) -> int:
-    return document.line + locate(document.text, keys)
+def _line(chunk: Chunk, document: Place, keys: Keys) -> int:
+    return document.line + locate(document.text_in(chunk), keys)

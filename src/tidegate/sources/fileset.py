@@ -253,10 +253,14 @@ class FileSet:
                     changes.append(Change(key=key, resource=None))
                 continue
             after = self._ages.stamp(key, entry.resource, seen=seen)
-            self._in_force[key] = entry
-            if after != before:
-                self._served[key] = after
+            if after == before:
+                after = before
+            else:
                 changes.append(Change(key=key, resource=after))
+            # From here on there is no need for the object without age. Stamped again, it gets the same one: an object
+            # whose age was forgotten has left all files, and comes back as another entry.
+            entry.resource = self._served[key] = after
+            self._in_force[key] = entry
         return tuple(changes)
 
     def _choose(self, key: ObjectKey, claim: Claim | None) -> Entry | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -23,6 +24,8 @@ MAX_DEPTH: Final = 200
 
 MAX_ALIASED_VALUES: Final = 50_000
 """Values that aliases may add to a document; an anchor bomb needs millions."""
+
+_LONGEST_NAME: Final = 63
 
 PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """Yields the events of a YAML text: libyaml's parser where PyYAML was built with it."""
@@ -227,10 +230,17 @@ class _KeyAlias:
 _KEY_NOT_TEXT: Final = "a key has to be plain text, not a list or a mapping (an unrendered {{ template }}?)"
 
 
+@lru_cache(maxsize=4096)
+def _shared(text: str) -> str:
+    """The same text, as one object with those before it: keys, and names that many objects refer to."""
+    return text
+
+
 def _scalar_value(event: Any) -> Scalar:
     plain, _ = event.implicit
     if plain:
-        return resolve_plain(event.value)
+        value = resolve_plain(event.value)
+        return _shared(value) if type(value) is str and len(value) <= _LONGEST_NAME else value
     text: str = event.value
     if event.tag is None:
         return text
