@@ -43,7 +43,13 @@ def partially_invalid(generation: int, message: str) -> Condition:
     return _condition(ConditionType.PARTIALLY_INVALID, "True", Reason.UNSUPPORTED_VALUE, message, generation)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
+def together(*found: Condition) -> tuple[Condition, ...]:
+    """The conditions of a listener: those of most are the same, and one object."""
+    return found
+
+
+@lru_cache(maxsize=1024)
 def _condition(kind: ConditionType, status: str, reason: Reason, message: str, generation: int) -> Condition:
     return Condition(
         type=kind.value, status=status, reason=reason.value, message=message, observed_generation=generation

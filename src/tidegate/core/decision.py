@@ -148,7 +148,9 @@ class Decision:
     def _plan_change(self, update: Update) -> dict[PlanKey, PlanValue | None]:
         changed: dict[PlanKey, PlanValue | None] = {key: self.graph.get(POOLS, key) for key in update.keys(POOLS)}
         for key in update.keys(TARGETS):
-            changed[TargetKey(key)] = self.graph.get(TARGETS, key)
+            target = self.graph.get(TARGETS, key)
+            # Its own key, which is the same: who keeps the plan keeps one object.
+            changed[target.key if target is not None else TargetKey(key)] = target
         changed |= {key: self.graph.get(SOCKETS, key) for key in update.keys(SOCKETS)}
         return changed
 

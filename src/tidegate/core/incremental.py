@@ -80,7 +80,7 @@ class _Cell:
     """A key of a node: its value, what was read to compute it, and who read it.
 
     There are as many as there are keys of all nodes, so they are lean. ``readers`` is one cell for most, a tuple for a
-    few, and a set for many.
+    few, and a set for many; the entries of an index, its value, are a tuple as long as they are few, and then a list.
     """
 
     __slots__ = ("key", "readers", "reads", "state", "value")
@@ -322,14 +322,20 @@ def _enter(state: _State, pair: tuple[Hashable, Any]) -> bool:
     """Note that one more source key yields an entry; whether it is new."""
     key, entry = pair
     cell = state.cell(key)
-    if cell.value is None:
-        cell.value = [entry]
+    entries = cell.value
+    if entries is None:
+        cell.value = (entry,)
         return True
-    place = bisect.bisect_left(cell.value, entry)
-    if cell.value[place : place + 1] == [entry]:
+    place = bisect.bisect_left(entries, entry)
+    if place < len(entries) and entries[place] == entry:
         state.repeats[pair] = state.repeats.get(pair, 1) + 1
         return False
-    cell.value.insert(place, entry)
+    if len(entries) == _FEW:
+        entries = cell.value = list(entries)
+    if isinstance(entries, list):
+        entries.insert(place, entry)
+    else:
+        cell.value = (*entries[:place], entry, *entries[place:])
     return True
 
 
@@ -342,7 +348,12 @@ def _withdraw(state: _State, pair: tuple[Hashable, Any]) -> bool:
         return False
     key, entry = pair
     cell = state.cells[key]
-    del cell.value[bisect.bisect_left(cell.value, entry)]
+    entries = cell.value
+    place = bisect.bisect_left(entries, entry)
+    if isinstance(entries, list):
+        del entries[place]
+    else:
+        cell.value = (*entries[:place], *entries[place + 1 :])
     if not cell.value:
         _set(cell, None)
     return True

@@ -48,7 +48,7 @@ CLUSTER_FEATURES = ("GatewayInfrastructurePropagation",)
 """What ``status.supportedFeatures`` of our classes says, and in a cluster beside that."""
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class Verdict(msgspec.Struct, frozen=True, gc=False):
     """A status without transition times. ``waiting``: a data plane's outcome that it depends on is still
     to come, so that it is worth waiting a moment before publishing it.
     """
@@ -80,7 +80,7 @@ def _class_status(view: View, key: ObjectKey) -> Verdict | None:
     )
 
 
-class ListenerVerdict(msgspec.Struct, frozen=True):
+class ListenerVerdict(msgspec.Struct, frozen=True, gc=False):
     """What there is to say about one listener; apart, so that its change costs no other listener."""
 
     status: ListenerStatus
@@ -156,7 +156,7 @@ def _listener_verdict(view: View, key: ListenerKey) -> ListenerVerdict:
         name=listener.spec.name,
         supported_kinds=listener.supported_kinds,
         attached_routes=serving.attached if serving is not None else 0,
-        conditions=tuple(found),
+        conditions=conditions.together(*found),
     )
     return ListenerVerdict(status, programming)
 

@@ -7,7 +7,7 @@ Pure; the time is passed in. ``lastTransitionTime`` moves only when a condition'
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from functools import lru_cache
 
 import msgspec
 
@@ -44,11 +44,14 @@ def _conditions(status: Status | None) -> tuple[Condition, ...]:
     return () if status is None or isinstance(status, RouteStatus) else status.conditions
 
 
-def _timed(old: Iterable[Condition], new: Iterable[Condition], now: dt.datetime) -> tuple[Condition, ...]:
+@lru_cache(maxsize=1024)
+def _timed(old: tuple[Condition, ...], new: tuple[Condition, ...], now: dt.datetime) -> tuple[Condition, ...]:
+    """Most objects are well in the same words, and since the same moment: these have their conditions in common."""
     before = {condition.type: condition for condition in old}
     return tuple(_with_time(before.get(condition.type), condition, now) for condition in new)
 
 
+@lru_cache(maxsize=1024)
 def _with_time(old: Condition | None, new: Condition, now: dt.datetime) -> Condition:
     same = old is not None and old.status == new.status
     time = old.last_transition_time if old is not None and same else now
