@@ -275,9 +275,8 @@ class _Running:
 
     async def _follow_traffic(self) -> None:
         while True:
-            traffic = await self._plane.traffic()
-            if traffic != self._traffic:
-                self._traffic = traffic
+            before, self._traffic = self._traffic, await self._plane.traffic()
+            if self._traffic != before:
                 self._stirred.set()
             await asyncio.sleep(TRAFFIC_INTERVAL_S)
 
