@@ -63,7 +63,6 @@ bench:
 bench-cluster:
 	@$(READY) dev
 	KUBEBUILDER_ASSETS=$$(scripts/cluster-assets) PYTHONPATH=tests $(BIN)/python bench/cluster.py $(ARGS)
-	$(BIN)/python bench/report.py
 
 bench-dataplanes:
 	@$(READY) dev

@@ -7,7 +7,8 @@
 * ``changes``: with 10 to 5,000 routes in the cluster, a route changes its backend; the time until a new connection is
   answered by the other one, and the controller's processor time for a change.
 
-What the tests use as cluster is used here: `tests/support` has API server, kubelet and load balancer.
+What the tests use as cluster is used here: `tests/support` has API server, kubelet and load balancer. The latter two
+rest while something is measured: they list again and again what the real ones watch, and that would be measured.
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import psutil
 
 import figures
+import report
 from support.backends import Backend
 from support.cluster import ApiServer, with_namespace
 from support.cluster_assets import find_assets
@@ -39,36 +42,73 @@ LISTENERS_PER_GATEWAY = 63
 GATEWAYS = 16
 CONCURRENCY = 16
 PATIENCE_S = 300.0
+PARTS = ("attach", "propagation", "changes")
+SHAPES = ("crowded", "spread")
 SIZES = (10, 100, 1_000, 5_000)
 SERVING = "gateway.networking.k8s.io/gateway-name=edge"
-"""Only this Gateway's data plane runs; the others' are made, but have no kubelet."""
+"""Only this Gateway's data plane runs; the others' are made, but have no kubelet. Labels of Deployment and Service."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small numbers: shows that it works, not how fast")
+    parser.add_argument("--parts", default=",".join(PARTS), help="what to measure, of these: %(default)s")
+    parser.add_argument("--shapes", default=",".join(SHAPES), help="which shapes, of these: %(default)s")
+    parser.add_argument("--sizes", default=",".join(map(str, SIZES)), help="routes in the cluster: %(default)s")
     options = parser.parse_args()
+    chosen = _chosen(options)
     reason = why_no_pods()
     if reason:
         raise SystemExit(f"bench/cluster.py cannot run pods: {reason}")
     load = figures.load_before()
-    result = asyncio.run(_all(quick=options.quick))
+    result = asyncio.run(_all(chosen))
+    if chosen != FULL:
+        print(msgspec.json.format(msgspec.json.encode(result)).decode())
+        print("it works; figures of a quick run, or of parts, are not kept")
+        return
     figures.save("cluster", {"load": load, **result})
+    if (kept := figures.load("cluster")) is not None:
+        report.write_cluster(kept)
 
 
-async def _all(*, quick: bool) -> dict[str, Any]:
-    routes, times, changes = (50, 10, 5) if quick else (1_000, 300, 60)
-    sizes = (10, 20) if quick else SIZES
-    result: dict[str, Any] = {"attach": [], "changes": []}
-    for shape in ("crowded", "spread"):
-        async with _world() as (world, controller):
-            result["attach"].append(await _attach(world, controller, shape, routes))
-    async with _world() as (world, controller):
-        result["propagation"] = await _propagation(world, times)
-    for shape in ("crowded", "spread"):
-        for size in sizes:
+class Chosen(msgspec.Struct, frozen=True, kw_only=True):
+    """What is measured, and how often."""
+
+    parts: tuple[str, ...] = PARTS
+    shapes: tuple[str, ...] = SHAPES
+    sizes: tuple[int, ...] = SIZES
+    routes: int = 1_000
+    propagations: int = 300
+    changes: int = 60
+
+
+FULL = Chosen()
+QUICK = Chosen(sizes=(10, 20), routes=50, propagations=10, changes=5)
+
+
+def _chosen(options: argparse.Namespace) -> Chosen:
+    chosen = QUICK if options.quick else FULL
+    sizes = chosen.sizes if options.quick else tuple(map(int, options.sizes.split(",")))
+    parts, shapes = tuple(options.parts.split(",")), tuple(options.shapes.split(","))
+    return msgspec.structs.replace(chosen, parts=parts, shapes=shapes, sizes=sizes)
+
+
+async def _all(chosen: Chosen) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    if "attach" in chosen.parts:
+        result["attach"] = []
+        for shape in chosen.shapes:
             async with _world() as (world, controller):
-                result["changes"].append(await _changes(world, controller, shape, size, changes))
+                result["attach"].append(await _attach(world, controller, shape, chosen.routes))
+    if "propagation" in chosen.parts:
+        async with _world() as (world, controller):
+            result["propagation"] = await _propagation(world, chosen.propagations)
+    if "changes" in chosen.parts:
+        result["changes"] = []
+        for shape in chosen.shapes:
+            for size in chosen.sizes:
+                async with _world() as (world, controller):
+                    result["changes"].append(await _changes(world, controller, shape, size, chosen.changes))
     return result
 
 
@@ -84,7 +124,7 @@ async def _world() -> AsyncIterator[tuple[World, Controller]]:
             await server.start()
             async with (
                 with_namespace(server, "bench") as cluster,
-                running(cluster.api, Path(directory) / "pods", labels=SERVING) as kubelet,
+                running(cluster.api, Path(directory) / "pods", labels=SERVING, services=SERVING) as kubelet,
                 worlds(cluster, kubelet) as world,
             ):
                 controller = await world.controller()
@@ -102,14 +142,15 @@ async def _attach(world: World, controller: Controller, shape: str, count: int) 
     await _attached(world, gateways, dict.fromkeys(expected, 0))
     await _provided(world, len(gateways))
     print(f"attach, {shape}: {len(routes)} routes")
-    before, cpu = await _gateway_writes(controller), _cpu(controller)
-    await _each(routes, world.api.create)
-    up = await _timed(_attached(world, gateways, expected))
-    writes = await _gateway_writes(controller) - before
-    await _settled(world, len(routes))
-    busy, memory = _cpu(controller) - cpu, figures.resident_mib(controller.pid)
-    await _each(routes, lambda route: world.api.delete("TCPRoute", route["metadata"]["name"]))
-    down = await _timed(_attached(world, gateways, dict.fromkeys(expected, 0)))
+    with world.at_rest():
+        before, cpu = await _gateway_writes(controller), _cpu(controller)
+        await _each(routes, world.api.create)
+        up = await _timed(_attached(world, gateways, expected))
+        writes = await _gateway_writes(controller) - before
+        await _settled(world, len(routes))
+        busy, memory = _cpu(controller) - cpu, figures.resident_mib(controller.pid)
+        await _each(routes, lambda route: world.api.delete("TCPRoute", route["metadata"]["name"]))
+        down = await _timed(_attached(world, gateways, dict.fromkeys(expected, 0)))
     found = {"shape": shape, "routes": len(routes), "listeners": len(expected), "gateways": len(gateways)}
     return found | {"up": up, "down": down, "gateway writes": writes, "cpu": busy, "memory": memory}
 
@@ -122,14 +163,15 @@ async def _propagation(world: World, times: int) -> dict[str, float]:
         await world.wait_programmed("edge")
         host = await world.reach("edge", PORT)
         taken = []
-        for number in range(times):
-            route = tcproute(f"route-{number}", [parent("edge")], [backend("app")])
-            begun = time.perf_counter()
-            await world.api.create(route)
-            await asyncio.to_thread(_until_answer, host, "app")
-            taken.append(time.perf_counter() - begun)
-            await world.api.delete("TCPRoute", route["metadata"]["name"])
-            await asyncio.to_thread(_until_answer, host, "")
+        with world.at_rest():
+            for number in range(times):
+                route = tcproute(f"route-{number}", [parent("edge")], [backend("app")])
+                begun = time.perf_counter()
+                await world.api.create(route)
+                await asyncio.to_thread(_until_answer, host, "app")
+                taken.append(time.perf_counter() - begun)
+                await world.api.delete("TCPRoute", route["metadata"]["name"])
+                await asyncio.to_thread(_until_answer, host, "")
     return _summary(taken)
 
 
@@ -140,29 +182,35 @@ async def _changes(world: World, controller: Controller, shape: str, size: int, 
         for place in (one, two):
             await world.backend(place.name, [(place.host, place.port)])
         names = [f"service-{number}" for number in range(len(routes))]
-        await _each([service(name) for name in names], world.api.create)
-        slices = [document for name in names for document in slice_of(name, [("192.0.2.9", 7000)])]
-        await _each(slices, world.api.create)
-        # The first route is the oldest, so it serves its listener in both shapes.
-        await world.api.create(_to(routes[0], "one"))
-        await asyncio.sleep(1.1)  # Ages have seconds.
+        with world.at_rest():
+            await _each([service(name) for name in names], world.api.create)
+            slices = [document for name in names for document in slice_of(name, [("192.0.2.9", 7000)])]
+            await _each(slices, world.api.create)
+            # The first route is the oldest, so it serves its listener in both shapes.
+            await world.api.create(_to(routes[0], "one"))
+            await asyncio.sleep(1.1)  # Ages have seconds.
+            others = [_to(route, name) for route, name in zip(routes[1:], names[1:], strict=True)]
+            await _each(others, world.api.create)
         await _each(gateways, world.api.create)
-        await _each([_to(route, name) for route, name in zip(routes[1:], names[1:], strict=True)], world.api.create)
         await _settled(world, len(routes))
+        await _provided(world, len(gateways))
         await world.wait_programmed("edge", within=PATIENCE_S)
         host = await world.reach("edge", PORT, within=PATIENCE_S)
         await asyncio.to_thread(_until_answer, host, "one")
         memory = figures.resident_mib(controller.pid)
-        taken, cpu = [], _cpu(controller)
-        for number in range(times):
-            wanted = (two, one)[number % 2].name
-            rules = {"spec": {"rules": [{"backendRefs": [backend(wanted)]}]}}
-            begun = time.perf_counter()
-            await world.api.patch("TCPRoute", routes[0]["metadata"]["name"], rules)
-            await asyncio.to_thread(_until_answer, host, wanted)
-            taken.append(time.perf_counter() - begun)
-        busy = (_cpu(controller) - cpu) / times
-    return {"shape": shape, "routes": size, **_summary(taken), "cpu": busy, "memory": memory}
+        taken, stored, cpu = [], [], _cpu(controller)
+        with world.at_rest():
+            for number in range(times):
+                wanted = (two, one)[number % 2].name
+                rules = {"spec": {"rules": [{"backendRefs": [backend(wanted)]}]}}
+                begun = time.perf_counter()
+                await world.api.patch("TCPRoute", routes[0]["metadata"]["name"], rules)
+                stored.append(time.perf_counter() - begun)
+                await asyncio.to_thread(_until_answer, host, wanted)
+                taken.append(time.perf_counter() - begun)
+            busy = (_cpu(controller) - cpu) / times
+    found = {"shape": shape, "routes": size, **_summary(taken), "cpu": busy, "memory": memory}
+    return found | {"stored": figures.percentile(stored, 0.5)}
 
 
 def _crowded(count: int) -> tuple[list[Manifest], list[Manifest]]:

@@ -159,9 +159,12 @@ class Api:
                 raise
             return None
 
-    async def items(self, kind: str, *, namespace: str | None = None, labels: str = "") -> list[Manifest]:
+    async def items(
+        self, kind: str, *, namespace: str | None = None, labels: str = "", fields: str = ""
+    ) -> list[Manifest]:
         """All objects of a kind: of the default namespace when None, of all namespaces when empty."""
-        params = {"labelSelector": labels} if labels else None
+        selectors = {"labelSelector": labels, "fieldSelector": fields}
+        params = {name: text for name, text in selectors.items() if text}
         served = await self.kind(kind)
         page = await self.request("GET", served.path(self._within(namespace)), params=params)
         # A list leaves out what all its items have in common.

@@ -205,15 +205,19 @@ class Kubelet:
     ``names`` are those that pods can look up, and their addresses, for containers that start from now on.
     """
 
-    def __init__(self, api: Api, folder: Path, network: Network, tasks: asyncio.TaskGroup, *, labels: str) -> None:
+    def __init__(
+        self, api: Api, folder: Path, network: Network, tasks: asyncio.TaskGroup, *, labels: str, services: str
+    ) -> None:
         self.node = network.node
         self.names: dict[str, str] = {}
         self.pods: list[Pod] = []
+        self.resting = False
         self._api = api
         self._folder = folder
         self._network = network
         self._tasks = tasks
         self._labels = labels
+        self._services = services
         self._numbers = itertools.count(1)
         self._published: dict[Owner, Manifest] = {}
         self._http = aiohttp.ClientSession()
@@ -285,7 +289,7 @@ class Kubelet:
     async def _publish(self, deployments: list[Manifest]) -> None:
         """One EndpointSlice for each Service that selects pods of ours."""
         wanted: dict[Owner, Manifest] = {}
-        for service in await self._api.items("Service", namespace=""):
+        for service in await self._api.items("Service", namespace="", labels=self._services):
             namespace, selector = service["metadata"]["namespace"], service["spec"].get("selector")
             ours = [one for one in deployments if one["metadata"]["namespace"] == namespace and _selects(selector, one)]
             if ours:
@@ -341,13 +345,15 @@ class Kubelet:
 
 
 @contextlib.asynccontextmanager
-async def running(api: Api, folder: Path, *, labels: str = DATA_PLANES) -> AsyncIterator[Kubelet]:
-    """A kubelet while the block runs. ``folder`` is for its files; ``labels`` select its Deployments."""
+async def running(api: Api, folder: Path, *, labels: str = DATA_PLANES, services: str = "") -> AsyncIterator[Kubelet]:
+    """A kubelet while the block runs. ``folder`` is for its files; ``labels`` select its Deployments, ``services`` the
+    Services that may select its pods, which are all unless there are very many.
+    """
     network = Network()
     try:
         await network.start()
         async with asyncio.TaskGroup() as tasks:
-            kubelet = Kubelet(api, folder, network, tasks, labels=labels)
+            kubelet = Kubelet(api, folder, network, tasks, labels=labels, services=services)
             try:
                 async with play(kubelet):
                     yield kubelet

@@ -24,7 +24,9 @@ SERVICE_NAME = "kubernetes.io/service-name"
 
 
 class Role(Protocol):
-    """A part that is played."""
+    """A part that is played; not while it is ``resting``."""
+
+    resting: bool
 
     async def look(self) -> None:
         """Compare what is with what should be, and act on the difference."""
@@ -43,7 +45,8 @@ async def play(*roles: Role) -> AsyncIterator[None]:
 async def _keep_looking(role: Role) -> None:
     while True:
         try:
-            await role.look()
+            if not role.resting:
+                await role.look()
         except aiohttp.ClientError:
             pass  # The API server is away: what is known stays as it is.
         except ApiError as error:
@@ -60,15 +63,16 @@ class LoadBalancer:
     """
 
     def __init__(self, api: Api, *, own_class: str | None = None, addresses: Iterable[str] | None = None) -> None:
+        self.resting = False
         self._api = api
         self._classes = {None, own_class}
         self._addresses = iter(addresses or (f"192.0.2.{number}" for number in itertools.count(1)))
 
     async def look(self) -> None:
         """Give addresses to Services that have none."""
-        for service in await self._api.items("Service", namespace=""):
+        for service in await self._api.items("Service", namespace="", fields="spec.type=LoadBalancer"):
             spec, status = service["spec"], service.get("status", {})
-            if spec.get("type") != "LoadBalancer" or spec.get("loadBalancerClass") not in self._classes:
+            if spec.get("loadBalancerClass") not in self._classes:
                 continue
             if not status.get("loadBalancer", {}).get("ingress"):
                 address = spec.get("loadBalancerIP") or next(self._addresses)
@@ -84,6 +88,7 @@ class GarbageCollector:
     """Deletes objects all of whose owners are gone, by their ownerReferences."""
 
     def __init__(self, api: Api) -> None:
+        self.resting = False
         self._api = api
 
     async def look(self) -> None:

@@ -15,8 +15,8 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +95,7 @@ class World:
         port = self._ports.reserve()
         self.control_plane = f"{CONTROL_PLANE}:{port}"
         self.front = Front(kubelet.node, port)
+        self.balancer = LoadBalancer(cluster.api)
         kubelet.names[CONTROL_PLANE] = kubelet.node
 
     async def apply(self, *documents: Manifest | list[Manifest]) -> None:
@@ -197,6 +198,17 @@ class World:
             "Gateway", name, lambda found: shown(found) == expected, what=f"listeners of {name}", within=within
         )
 
+    @contextmanager
+    def at_rest(self) -> Iterator[None]:
+        """Nothing is played while the block runs, and so takes no time: what is played here lists everything again
+        and again, where the real ones watch. Pods run on.
+        """
+        self.kubelet.resting = self.balancer.resting = True
+        try:
+            yield
+        finally:
+            self.kubelet.resting = self.balancer.resting = False
+
     def report(self) -> list[tuple[str, str]]:
         """What the replicas logged last, under titles; also after the end."""
         return self._last_words or [(one.name, one.text()[-20_000:]) for one in self.controllers]
@@ -244,7 +256,7 @@ async def worlds(cluster: Cluster, kubelet: Kubelet) -> AsyncIterator[World]:
     """A world in which load balancers are played, and whose replicas are gone at the end."""
     world = World(cluster, kubelet)
     try:
-        async with world.front, play(LoadBalancer(cluster.api)):
+        async with world.front, play(world.balancer):
             yield world
     finally:
         world.close()
