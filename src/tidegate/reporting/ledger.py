@@ -35,6 +35,14 @@ or the new one was refused.
 REST_S = 0.15
 """An object whose status has not changed for so long, in seconds, seems to have come to rest."""
 
+DEAR_S = 0.05
+"""A write that takes longer, in seconds, is dear: the API server is busy with it. One of a Gateway with 64 listeners
+takes it more than a tenth of a second (the CRD's rules compare every listener with every other). The next one of such
+an object waits until the status has come to rest, but not longer than a second.
+"""
+
+LONGEST_UNREST_S = 1.0
+
 _RANKS = {"GatewayClass": 0, "Gateway": 1}
 _LAST_RANK = 2
 
@@ -75,7 +83,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """What to do about an object now. ``body`` is a JSON merge patch of the status, which applies only to the version
     that was seen; None: what is in force is there already.
 
-    ``homeless`` are entries of ours for which there is no room in there, when that is news.
+    ``begun`` is when. ``homeless`` are entries of ours for which there is no room in there, when that is news.
     """
 
     key: ObjectKey
@@ -83,6 +91,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     seen: Seen
     status: Status | None
     before: Raw
+    begun: float
     body: dict[str, Any] | None
     homeless: tuple[Raw, ...] = ()
 
@@ -94,7 +103,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
 class _Account(msgspec.Struct, kw_only=True):
     """All about one object. ``withdrawn``: it was said that no status is in force. ``in_place``: what is in force was
-    there once. ``kept_as``: how the server keeps it when it does not keep it as it was written (an old CRD prunes
+    there once. ``dear``: its last write was. ``unwritten_since``: when the first status came that no attempt has taken
+    yet. ``kept_as``: how the server keeps it when it does not keep it as it was written (an old CRD prunes
     fields that it does not know).
     """
 
@@ -112,6 +122,8 @@ class _Account(msgspec.Struct, kw_only=True):
     failures: int = 0
     retry_at: float = 0.0
     rests_at: float = 0.0
+    dear: bool = False
+    unwritten_since: float | None = None
     writes: Allowance
     rests: Allowance
     repairs: Allowance
@@ -124,7 +136,10 @@ class _Account(msgspec.Struct, kw_only=True):
     @property
     def due(self) -> float:
         """From when on it may be written."""
-        return max(self.held_until, self.retry_at, min(self.writes.ready_at, max(self.rests_at, self.rests.ready_at)))
+        allowed = min(self.writes.ready_at, max(self.rests_at, self.rests.ready_at))
+        if self.dear and self.unwritten_since is not None:
+            allowed = max(allowed, min(self.rests_at, self.unwritten_since + LONGEST_UNREST_S))
+        return max(self.held_until, self.retry_at, allowed)
 
     def wrote(self, now: float) -> None:
         """It was written."""
@@ -177,6 +192,8 @@ class Ledger:
             account.status = status
             account.withdrawn = status is None
             account.rests_at = now + REST_S
+            if account.unwritten_since is None:
+                account.unwritten_since = now
             if status is None or account.seen is None or generation_of(status) >= account.seen.generation:
                 account.held_until = 0.0
             account.in_place = account.refused = False
@@ -228,6 +245,7 @@ class Ledger:
         account = self._accounts.get(key)
         if account is None or account.seen is None:
             return None
+        account.unwritten_since = None
         before = msgspec.json.decode(account.seen.status)
         patch = self._patched(key, before, account.status, clock)
         body = None
@@ -245,8 +263,8 @@ class Ledger:
         news = patch.homeless if len(patch.homeless) != account.homeless else ()
         account.homeless = len(patch.homeless)
         return Attempt(
-            key=key, kind=account.kind, seen=account.seen, status=account.status, before=before, body=body,
-            homeless=news,
+            key=key, kind=account.kind, seen=account.seen, status=account.status, before=before, begun=now,
+            body=body, homeless=news,
         )  # fmt: skip
 
     def written(self, attempt: Attempt, observed: Observed, now: float, clock: dt.datetime) -> Written:
@@ -254,6 +272,7 @@ class Ledger:
         account, seen = self._accounts.get(attempt.key), Seen.of(observed)
         if account is not None and account.seen is not None and account.seen.uid == seen.uid:
             account.wrote(now)
+            account.dear = now - attempt.begun > DEAR_S
             account.failures = account.conflicts = 0
             if not seen.older_than(account.seen):
                 account.seen = seen

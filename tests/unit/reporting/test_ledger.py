@@ -25,7 +25,7 @@ from tidegate.model.observed import Observed
 from tidegate.model.status import Status
 from tidegate.names import CONTROLLER_NAME, ObjectKey
 from tidegate.reporting.base import Subject, Written
-from tidegate.reporting.ledger import PATIENCE_S, REST_S, Attempt, Ledger, Seen
+from tidegate.reporting.ledger import DEAR_S, LONGEST_UNREST_S, PATIENCE_S, REST_S, Attempt, Ledger, Seen
 
 GATEWAY = gateway_key("gw")
 ROUTE = route_key("route")
@@ -284,6 +284,41 @@ def test_changes_that_never_rest_are_bounded_too(book: Book) -> None:
     assert count <= 13 + 1.2 * 200 * 2 * REST_S
     assert book.written_within(1) <= 1
     assert book.server[GATEWAY].status["listeners"][0]["attachedRoutes"] == 200
+
+
+def test_a_dear_write_waits_for_the_last_of_many_changes(settled: Book) -> None:
+    """Where a write keeps the server busy, what comes in a row is one write, and none that is outdated at once."""
+    settled.publishes(GATEWAY, gateway_status(listener_status("tcp", attached=1)))
+    attempt = settled.takes()
+    assert attempt is not None
+    settled.now += 2 * DEAR_S
+    settled.finishes(attempt)
+    settled.now += 100
+    count = 0
+    for number in range(40):
+        settled.publishes(GATEWAY, gateway_status(listener_status("tcp", attached=number + 2)))
+        count += settled.written_within(0.01)
+    assert count == 0
+    assert settled.written_within(REST_S) == 1
+    assert settled.server[GATEWAY].status["listeners"][0]["attachedRoutes"] == 41
+    settled.now += 1
+    settled.publishes(GATEWAY, gateway_status())
+    assert settled.waits() == 0, "that last write was cheap"
+
+
+def test_a_dear_write_does_not_wait_for_ever(settled: Book) -> None:
+    """Changes that never rest are written all the same."""
+    settled.publishes(GATEWAY, gateway_status(listener_status("tcp", attached=1)))
+    attempt = settled.takes()
+    assert attempt is not None
+    settled.now += 2 * DEAR_S
+    settled.finishes(attempt)
+    settled.now += 100
+    begun, count = settled.now, 0
+    while not count:
+        settled.publishes(GATEWAY, gateway_status(listener_status("tcp", attached=int(settled.now * 1000))))
+        count = settled.written_within(0.01)
+    assert settled.now - begun == pytest.approx(LONGEST_UNREST_S, abs=0.03)
 
 
 def test_a_foreign_change_is_put_back(settled: Book) -> None:
