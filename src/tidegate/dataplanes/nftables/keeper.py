@@ -52,7 +52,7 @@ class Keeper:
         self._present: dict[SocketKey, Forwarding] = {}
         self._rungs: set[Rung] = set()
         self._generation = 0
-        self._shape: Mapping[str, int] = {}
+        self._shape: tuple[int, Mapping[str, int]] = (0, {})
         self._untidy = False
         self._working = asyncio.Lock()
 
@@ -232,9 +232,11 @@ class Keeper:
         self._generation = self._kernel.generation()
         self._shape = self._present_shape()
 
-    def _present_shape(self) -> dict[str, int]:
-        ours = structure.chains(self._options)
-        return {name: use for name, use in self._kernel.chains().items() if name in ours}
+    def _present_shape(self) -> tuple[int, dict[str, int]]:
+        """Which table it is, as one that was put back from a file looks the same; and its chains, with their rules."""
+        fact, ours = self._kernel.fact(), structure.chains(self._options)
+        shape = {name: use for name, use in self._kernel.chains().items() if name in ours}
+        return fact.handle if fact is not None else 0, shape
 
     def _is_lost(self) -> bool:
         generation = self._kernel.generation()

@@ -300,6 +300,24 @@ async def test_loss_is_told_until_it_is_mended(keeper: Keeper, host: Host) -> No
     assert not await keeper.is_lost()
 
 
+async def test_table_that_was_put_back(keeper: Keeper, kernel: Kernel, host: Host) -> None:
+    """Rules that somebody saved and loads again are an older state, however alike they look: all is written anew."""
+    await keeper.begin()
+    planner = Planner(Marks(keeper.origin.slot))
+    await keeper.write(planner.wanted(PLAN))
+    saved = host.ruleset()
+    await keeper.write(planner.wanted(forward(82, "a"), remove(81, "::1")))
+    host.nft(f"flush ruleset\n{saved}")
+    assert await keeper.is_lost()
+    await keeper.begin_again()
+    wanted = {key: Wanted(planner.catalog.forwarding(key), True) for key in planner.catalog.sockets()}
+    assert await keeper.write(wanted) == {}
+    await keeper.sweep()
+    assert needed(wanted) <= set(kernel.read().elements)
+    assert "sockets6" not in held(kernel)
+    assert not await keeper.is_lost()
+
+
 async def test_table_with_the_marks_of_another(keeper: Keeper, kernel: Kernel, host: Host) -> None:
     """What stands there after a loss is adopted only with our marks: those that are given out stay the same."""
     await keeper.begin()
