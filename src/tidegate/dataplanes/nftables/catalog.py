@@ -84,7 +84,7 @@ class Catalog:
         given = self._given.get(key)
         # Before it is tried: when there is no mark for one of them, the others have theirs.
         self._given[key] = keys if given is None else tuple(dict.fromkeys((*given, *keys)))
-        return translate.translation(socket, target, self._offers_of, self._marks)
+        return translate.translation(socket, target, keys, self._offers_of, self._marks)
 
     def written(self, key: SocketKey) -> None:
         """The kernel has what ``forwarding`` gave last; marks that it used for something else before are retired."""

@@ -74,14 +74,15 @@ def mark_keys(socket: Socket, target: Target) -> tuple[MarkKey, ...]:
     return lanes if len(lanes) == 1 else (*lanes, ChoiceKey(target.key))
 
 
-def translation(socket: Socket, target: Target, offers_of: OffersOf, marks: Marks) -> Forwarding:
-    """All that the kernel needs for a socket.
+def translation(
+    socket: Socket, target: Target, keys: Sequence[MarkKey], offers_of: OffersOf, marks: Marks
+) -> Forwarding:
+    """All that the kernel needs for a socket, of which ``keys`` are the ``mark_keys``.
 
     Raises DataPlaneError when there is no mark left.
     """
     elements: list[Element] = []
     rungs: dict[Rung, None] = {}
-    keys = mark_keys(socket, target)
     lanes: list[tuple[int, int]] = []
     for key, backend in zip(keys, shares(target), strict=False):
         mark = marks.take(key)
