@@ -29,6 +29,7 @@ back, until there are more than ``MAX_SERIES``; then those go first that did not
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Collection, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 
@@ -36,6 +37,9 @@ import msgspec
 
 from tidegate.names import ListenerKey, ObjectKey
 from tidegate.plan.outcome import Traffic
+
+_FEW = 16
+"""What is less than this part of what is there, is few."""
 
 MAX_SERIES = 20_000
 """How many series are remembered at most; those that have an owner now are never dropped."""
@@ -203,9 +207,19 @@ class TrafficLedger:
         )
 
     def _in_order(self, shown: AbstractSet[Series]) -> list[Series]:
-        """Sorted; mostly the same ones as the last time, so that is remembered."""
-        if shown != self._ordered.keys():
-            self._ordered = dict.fromkeys(sorted(shown, key=_order))
+        """Sorted. Mostly they are those of the last time, or nearly: few new ones are put in their places, as no other
+        thread gets its turn while thousands are sorted.
+        """
+        known = self._ordered.keys()
+        if shown != known:
+            new = shown - known
+            if len(new) > len(known) // _FEW:
+                ordered = sorted(shown, key=_order)
+            else:
+                ordered = [series for series in known if series in shown]
+                for series in new:
+                    bisect.insort(ordered, series, key=_order)
+            self._ordered = dict.fromkeys(ordered)
         return list(self._ordered)
 
     def _add(self, series: Series, growth: RawCounters) -> None:
