@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
-import gc
 import os
 from collections.abc import AsyncIterator, Mapping
 from functools import partial
@@ -22,6 +21,7 @@ from tidegate._version import __version__
 from tidegate.admin.figures import figures_of
 from tidegate.admin.server import Providers, serve
 from tidegate.admin.view import Instance, State
+from tidegate.app import interpreter
 from tidegate.app.announcing import Announcer
 from tidegate.app.cluster import cluster_config
 from tidegate.app.isolation import Isolation
@@ -69,8 +69,7 @@ async def run(settings: ControllerSettings, *, stop: asyncio.Event) -> None:
 
     Raises SettingsError, KubeError and DataPlaneError when it cannot start.
     """
-    # As in a standalone instance: many small values are kept for good.
-    gc.set_threshold(50_000, 20, 100)
+    interpreter.prepare()
     async with connected(kubeconfig=settings.kubeconfig, context=settings.context) as client:
         await _Replica(settings, client).serve(stop)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
-import gc
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -22,8 +21,10 @@ from tidegate.admin.figures import figures_of
 from tidegate.admin.observe import Observer
 from tidegate.admin.server import Providers, serve
 from tidegate.admin.view import Instance, State
+from tidegate.app import interpreter
 from tidegate.app.announcing import Announcer
 from tidegate.app.tasks import first_error
+from tidegate.controller.board import OUTCOME_PATIENCE_S
 from tidegate.controller.foresight import settle
 from tidegate.controller.picture import picture
 from tidegate.controller.reconciler import Reconciler
@@ -120,9 +121,7 @@ async def run(
     """
     listing.require(settings.paths)
     _require_writable(settings.access_log)
-    # What a gateway keeps is many small values for good: looking through them again and again for garbage
-    # costs more than all decisions together.
-    gc.set_threshold(50_000, 20, 100)
+    interpreter.prepare()
     with claim(settings.name, settings.state_dir) as directory:
         ages = Ages(directory.path / "objects.jsonl")
         source = _source(settings, ages, watch=settings.watch, keep=directory.path / "inputs")
@@ -258,6 +257,7 @@ class _Running:
                         ("traffic", self._follow_traffic()),
                         ("view", self._follow_view()),
                         ("reread", self._follow_reread(reread)),
+                        ("settle", self._settle()),
                     )
                 ]
                 await stop.wait()
@@ -272,6 +272,13 @@ class _Running:
             reread.clear()
             self._log.info("reading the input again")
             self._source.rescan()
+
+    async def _settle(self) -> None:
+        """Once everything of the first configuration is in force and published."""
+        while not self._is_ready():  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(OUTCOME_PATIENCE_S)
+        await asyncio.sleep(OUTCOME_PATIENCE_S)
+        interpreter.settled()
 
     async def _follow_traffic(self) -> None:
         while True:
