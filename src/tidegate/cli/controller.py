@@ -33,49 +33,61 @@ Examples:
 
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
+_LEASE = LeaseSettings()
+
+Kubeconfig = Annotated[
+    Path | None, typer.Option(metavar="PATH", help="The cluster, instead of the one that this runs in.")
+]
+Context = Annotated[str | None, typer.Option(metavar="NAME", help="The context of the kubeconfig.")]
+Namespace = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Where Lease and certificate authority live; by default the Pod's own."),
+]
+ProxyImage = Annotated[
+    str, typer.Option("--proxy-image", metavar="IMAGE", help="The image that data planes run.", show_default=False)
+]
+XdsPort = Annotated[
+    int, typer.Option(metavar="PORT", min=0, max=65535, help="Where proxies and other replicas connect to.")
+]
+XdsService = Annotated[
+    str, typer.Option(metavar="NAME", help="The Service, in that namespace, by which proxies find a controller.")
+]
+ControlPlane = Annotated[
+    str | None,
+    typer.Option(metavar="HOST:PORT", help="What proxies dial instead of that Service.", show_default=False),
+]
+Admin = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT",
+        help=f"Where health and metrics are served; by default port {ADMIN_PORT} of all addresses.",
+        show_default=False,
+    ),
+]
+LeaseName = Annotated[str, typer.Option(metavar="NAME", help="The Lease of the replica that writes.")]
+LeaseDuration = Annotated[
+    str, typer.Option(metavar="TIME", help="How long a replica that is gone keeps the others from writing.")
+]
+LogLines = Annotated[
+    LogFormat,
+    typer.Option(metavar="console|json", parser=parse_log_format, help="The format of the log on standard error."),
+]
+
 
 def controller(
     *,
-    kubeconfig: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="The cluster, instead of the one that this runs in.")
-    ] = None,
-    context: Annotated[str | None, typer.Option(metavar="NAME", help="The context of the kubeconfig.")] = None,
-    namespace: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Where Lease and certificate authority live; by default the Pod's own."),
-    ] = None,
-    image: Annotated[
-        str, typer.Option("--proxy-image", metavar="IMAGE", help="The image that data planes run.", show_default=False)
-    ] = "",
-    xds_port: Annotated[
-        int, typer.Option(metavar="PORT", min=0, max=65535, help="Where proxies and other replicas connect to.")
-    ] = XDS_PORT,
-    xds_service: Annotated[
-        str, typer.Option(metavar="NAME", help="The Service, in that namespace, by which proxies find a controller.")
-    ] = NAME,
-    control_plane: Annotated[
-        str | None,
-        typer.Option(metavar="HOST:PORT", help="What proxies dial instead of that Service.", show_default=False),
-    ] = None,
-    admin: Annotated[
-        str | None,
-        typer.Option(
-            metavar="HOST:PORT",
-            help=f"Where health and metrics are served; by default port {ADMIN_PORT} of all addresses.",
-            show_default=False,
-        ),
-    ] = None,
-    lease_name: Annotated[str, typer.Option(metavar="NAME", help="The Lease of the replica that writes.")] = (
-        LeaseSettings().name
-    ),
-    lease_duration: Annotated[
-        str, typer.Option(metavar="TIME", help="How long a replica that is gone keeps the others from writing.")
-    ] = "15s",
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+    namespace: Namespace = None,
+    image: ProxyImage = "",
+    xds_port: XdsPort = XDS_PORT,
+    xds_service: XdsService = NAME,
+    control_plane: ControlPlane = None,
+    admin: Admin = None,
+    lease_name: LeaseName = _LEASE.name,
+    lease_duration: LeaseDuration = "15s",
     controller_name: options.ControllerName = CONTROLLER_NAME,
-    log_format: Annotated[
-        LogFormat,
-        typer.Option(metavar="console|json", parser=parse_log_format, help="The format of the log on standard error."),
-    ] = LogFormat.JSON,
+    log_format: LogLines = LogFormat.JSON,
 ) -> None:
     """Serve a cluster's Gateways until told to stop."""
     own = namespace or os.environ.get("POD_NAMESPACE") or _own_namespace()
