@@ -27,6 +27,10 @@ _WITH_OUR_STATUS: Final[frozenset[type]] = frozenset({GatewayClass, Gateway, TCP
 _UNUSED_METADATA: Final = frozenset({"managedFields", "annotations", "ownerReferences", "finalizers"})
 """Big, and nothing that is decided depends on them."""
 
+_SHARED_METADATA: Final = frozenset({"namespace", "labels"})
+_NOT_SHARED: Final = frozenset({"metadata", "status"})
+"""Of the rest, little is the same in two objects."""
+
 
 def has_our_status(kind: Kind) -> bool:
     """Whether tidegate writes statuses of this kind, so that what stands in them matters."""
@@ -84,12 +88,14 @@ class KindReader:
         return refusal
 
     def _document(self, stored: Object) -> Object:
-        """The object without what is never used."""
+        """The object without what is never used. Thousands of objects say the same: those texts are shared."""
         metadata = {name: value for name, value in stored["metadata"].items() if name not in _UNUSED_METADATA}
-        document = {**stored, "kind": self._kind.kind, "metadata": metadata}
-        if self._has_our_status:
-            document.pop("status", None)
-        return document
+        for name in _SHARED_METADATA & metadata.keys():
+            metadata[name] = _sharing(metadata[name])
+        document = {name: _sharing(value) for name, value in stored.items() if name not in _NOT_SHARED}
+        if not self._has_our_status and "status" in stored:
+            document["status"] = stored["status"]
+        return {**document, "kind": self._kind.kind, "metadata": metadata}
 
     def _observed(self, stored: Object) -> Observed:
         metadata = stored["metadata"]

@@ -630,3 +630,11 @@ def test_entries_without_room_are_told_once(book: Book) -> None:
 def test_a_seen_status_is_kept_whatever_its_order() -> None:
     """Two mappings that say the same are the same."""
     assert Seen.of(observed({"a": 1, "b": {"c": 1, "d": 2}})) == Seen.of(observed({"b": {"d": 2, "c": 1}, "a": 1}))
+
+
+def test_a_seen_status_is_kept_small() -> None:
+    """A Gateway's entries all say the same, so little of them is kept; and all of it comes back."""
+    entries = [{"name": f"l{number}", "conditions": [raw_condition("Accepted")]} for number in range(64)]
+    seen = Seen.of(observed({"listeners": entries}))
+    assert len(seen.status) < len(msgspec.json.encode(entries)) / 10
+    assert seen.raw() == {"listeners": entries}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import Any
 
 import pytest
@@ -57,6 +58,19 @@ def test_what_is_never_used_is_not_kept() -> None:
     second = stored(route("a"), resourceVersion="78", annotations={"x": "y"}, managedFields=[])
     reader = KindReader(ROUTE, "v1")
     assert reader.read(first).resource == reader.read(second).resource
+
+
+def test_what_thousands_of_objects_say_is_kept_once() -> None:
+    """Texts that come anew with every object from a server are one text afterwards."""
+    reader = KindReader(ROUTE, "v1")
+    texts = []
+    for _ in range(2):
+        resource = reader.read(json.loads(json.dumps(route("a")))).resource
+        assert isinstance(resource, TCPRoute)
+        texts.append((resource.metadata.namespace, resource.spec.parent_refs[0].name))
+    (namespace, gateway), (other_namespace, other_gateway) = texts
+    assert namespace is other_namespace
+    assert gateway is other_gateway
 
 
 def test_object_is_not_changed_by_reading() -> None:
