@@ -21,7 +21,7 @@ from dataplanes import backend, hosts, load, measure, page
 from dataplanes.planes import PLANES, OneHost, Plane
 
 _PROGRAMS = ("ip", "nft", "haproxy", "nginx", "wrk", "iperf3", "prlimit", "ss")
-FULL = measure.Effort(seconds=4.0, connects=500, idle=measure.IDLE, hold=10.0, changes=100, rounds=5)
+FULL = measure.Effort(seconds=3.0, connects=500, idle=measure.IDLE, hold=10.0, changes=100, rounds=5)
 QUICK = measure.Effort(seconds=1.0, connects=200, idle=1_000, hold=2.0, changes=10, rounds=1)
 
 
