@@ -193,7 +193,6 @@ async def _changes(world: World, controller: Controller, shape: str, size: int, 
             await _each(others, world.api.create)
         await _each(gateways, world.api.create)
         await _settled(world, len(routes))
-        await _provided(world, len(gateways))
         await world.wait_programmed("edge", within=PATIENCE_S)
         host = await world.reach("edge", PORT, within=PATIENCE_S)
         await asyncio.to_thread(_until_answer, host, "one")
