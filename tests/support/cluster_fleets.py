@@ -53,13 +53,17 @@ class Recorded(KubeClient):
 
 
 class FleetBench:
-    """Replicas of a controller that keep data planes, of which one at most leads."""
+    """Replicas of a controller that keep data planes, of which one at most leads.
+
+    ``troubles`` are those of each Gateway now, ``tellings`` all that was ever told of them.
+    """
 
     def __init__(self, cluster: Cluster, client: KubeClient, lifetimes: Lifetimes) -> None:
         self.cluster = cluster
         self.api = cluster.api
         self.client = Recorded(client)
         self.troubles: dict[str, str] = {}
+        self.tellings: list[Trouble | None] = []
         self.authority = Authority(
             self.client, namespace=cluster.namespace, server_names=("tidegate.svc",), lifetimes=lifetimes
         )
@@ -143,6 +147,7 @@ class FleetBench:
         return Fleet(self.client, self.authority, options, troubled=self._troubled)
 
     def _troubled(self, gateway: ObjectKey, trouble: Trouble | None) -> None:
+        self.tellings.append(trouble)
         if trouble is None:
             del self.troubles[gateway.name]
         else:

@@ -113,10 +113,10 @@ class Keeper:
         """Take each step whose time has come; how many seconds later the next one comes."""
         planned, now = list(todo), asyncio.get_running_loop().time
         if wanted is not None:
-            failing = self._failing(wanted)
-            self._troubles.keep(wanted.gateway, {*(step.key for step in planned), *failing})
-            for key, trouble in failing.items():
-                self._troubles.put(wanted.gateway, key, trouble, now())
+            failing, changing = self._failing(wanted), {step.key for step in planned}
+            self._troubles.keep(wanted.gateway, {*changing, *failing})
+            for key in failing.keys() - changing:  # Of the others it is told once the step is taken.
+                self._troubles.put(wanted.gateway, key, failing[key], now())
         pause = LONGEST_PAUSE_S
         for step in planned:
             if self._patience.ready_at(step.key, step.digest) <= now():
@@ -126,7 +126,7 @@ class Keeper:
         return pause
 
     def _failing(self, wanted: Wanted) -> dict[ObjectKey, Trouble]:
-        """Objects that are as they should be, but of which the cluster cannot make what they stand for."""
+        """Objects of which the cluster cannot make what they stand for, even where they are as they should be."""
         there = self._inventory.at(site(wanted)).values()
         return {one.key: _refusal(one.failure) for one in there if one.failure and one.owner.gateway == wanted.gateway}
 
@@ -157,6 +157,7 @@ class Keeper:
         if obstacle is not None:
             trouble = Trouble(reason=TroubleReason.OTHER, message=obstacle)
         if wanted is not None:
+            trouble = trouble or self._failing(wanted).get(step.key)
             self._troubles.put(wanted.gateway, step.key, trouble, asyncio.get_running_loop().time())
 
     async def _apply(self, wanted: Infrastructure, step: Apply) -> str | None:

@@ -444,6 +444,24 @@ async def test_what_the_api_server_refuses_is_told(fleet: FleetBench) -> None:
         await fleet.settled()
 
 
+async def test_pods_that_the_cluster_cannot_make_are_told_whatever_else_is_done(fleet: FleetBench) -> None:
+    """A Deployment that makes no Pods is a trouble until it makes some; that we could change it meanwhile ends none."""
+    fleet.want(await fleet.gateway())
+    failed = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "exceeded quota: none"}
+    async with fleet.leading():
+        await fleet.settled()
+        await fleet.api.patch_status("Deployment", "public-tidegate", {"conditions": [failed]})
+        assert await fleet.told() == "exceeded quota: none"
+        before = len(fleet.tellings)
+        fleet.want(await fleet.gateway(parameters={"replicas": 2}))
+        await fleet.until("Deployment", lambda one: one["spec"]["replicas"] == 2, what="it has two replicas")
+        await fleet.settled(count=6)
+        await fleet.quiet()
+        assert fleet.tellings[before:] == [], "it is no news either"
+        await fleet.api.patch_status("Deployment", "public-tidegate", {"conditions": [{**failed, "status": "False"}]})
+        await fleet.untroubled()
+
+
 async def test_end_of_a_namespace_is_no_trouble(fleet: FleetBench) -> None:
     """In a namespace that ends nothing can be made any more: nobody has to hear of that, and what goes, goes."""
     fleet.want(await fleet.gateway())
