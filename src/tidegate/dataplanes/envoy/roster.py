@@ -7,6 +7,9 @@ Pure: whoever knows the time passes it.
 A proxy counts when its address is ready and it has *settled*, which means that it has answered all that there was for
 it. One that loses its stream counts for some seconds more, at what it had: it goes on serving that, and comes back,
 perhaps to another replica. It stops to count at once when another process has taken its name.
+
+What two replicas say of one proxy is kept apart. One that was cut off may still believe in a stream whose proxy is
+with another one by now, and tell so later than that one.
 """
 
 from __future__ import annotations
@@ -23,10 +26,9 @@ from tidegate.plan.outcome import Outcome, Pending, SocketReport
 
 
 class _Proxy:
-    """A proxy that has settled. ``leaves_at``: once it has no stream any more, when it stops to count."""
+    """A proxy that has settled, by one source. ``leaves_at``: once it has no stream there, when it stops to count."""
 
-    def __init__(self, source: str, event: Settled) -> None:
-        self.source = source
+    def __init__(self, event: Settled) -> None:
         self.instance = event.instance
         self.addresses = frozenset(canonical(event.addresses))
         self.outcomes: dict[SocketKey, Outcome] = {}
@@ -42,13 +44,20 @@ class _Proxy:
 
 
 class _Scope:
-    """What is known of one Gateway. ``connecting`` names the source of each stream that has not settled."""
+    """What is known of one Gateway: proxies by node and source.
+
+    ``connecting`` names the source of each stream that has not settled.
+    """
 
     def __init__(self) -> None:
         self.planned: dict[SocketKey, str] = {}
         self.ready: frozenset[str] = frozenset()
-        self.proxies: dict[str, _Proxy] = {}
+        self.proxies: dict[tuple[str, str], _Proxy] = {}
         self.connecting: dict[str, str] = {}
+
+    def sources(self, node: str) -> list[str]:
+        """Who has said that a proxy has settled."""
+        return [source for name, source in self.proxies if name == node]
 
     @property
     def is_empty(self) -> bool:
@@ -61,7 +70,7 @@ class Roster:
     def __init__(self, *, grace: float) -> None:
         self._grace = grace
         self._scopes: dict[str, _Scope] = {}
-        self._leaving: set[tuple[str, str]] = set()
+        self._leaving: set[tuple[str, str, str]] = set()
 
     def plan(self, key: SocketKey, revision: str | None) -> None:
         """What is planned for a socket now; None: it is gone."""
@@ -83,34 +92,37 @@ class Roster:
     def take(self, source: str, event: ProxyEvent, now: float) -> Collection[SocketKey]:
         """Something happened to a proxy whose stream is at ``source``."""
         with self._scope(event.scope) as scope:
-            proxy = scope.proxies.get(event.node)
+            node, proxy = event.node, scope.proxies.get((event.node, source))
             match event:
                 case Connecting():
-                    scope.connecting[event.node] = source
-                    self._leave(event, proxy, now)
-                    if proxy is not None and proxy.instance != event.instance:
-                        self._remove(event.scope, event.node)
+                    scope.connecting[node] = source
+                    for where in scope.sources(node):
+                        self._leave(event.scope, node, where, now)
+                        if scope.proxies[node, where].instance != event.instance:
+                            self._remove(event.scope, node, where)
                 case Settled():
-                    scope.connecting.pop(event.node, None)
-                    self._leaving.discard((event.scope, event.node))
-                    scope.proxies[event.node] = _Proxy(source, event)
+                    scope.connecting.pop(node, None)
+                    for where in scope.sources(node):
+                        if where == source or self._leaves(event.scope, node, where):
+                            self._remove(event.scope, node, where)
+                    scope.proxies[node, source] = _Proxy(event)
                 case Changed():
-                    if proxy is None or proxy.source != source:
+                    if proxy is None:
                         return ()
                     proxy.learn(event.reports)
                     return [report.socket for report in event.reports]
                 case Lost():
-                    if scope.connecting.get(event.node) == source:
-                        del scope.connecting[event.node]
-                    if proxy is not None and proxy.source == source:
-                        self._leave(event, proxy, now)
+                    if scope.connecting.get(node) == source:
+                        del scope.connecting[node]
+                    if proxy is not None:
+                        self._lose(event.scope, node, source, now)
             return tuple(scope.planned)
 
     def lose(self, source: str, now: float) -> Collection[SocketKey]:
         """All streams of a replica are lost to us, because it is."""
         touched: set[SocketKey] = set()
         for name, scope in tuple(self._scopes.items()):
-            theirs = {node for node, proxy in scope.proxies.items() if proxy.source == source}
+            theirs = {node for node, where in scope.proxies if where == source}
             theirs |= {node for node, where in scope.connecting.items() if where == source}
             for node in theirs:
                 touched.update(self.take(source, Lost(scope=name, node=node), now))
@@ -119,10 +131,10 @@ class Roster:
     def expire(self, now: float) -> Collection[SocketKey]:
         """Let go of those that did not come back in time."""
         touched: set[SocketKey] = set()
-        for name, node in tuple(self._leaving):
+        for name, node, source in tuple(self._leaving):
             with self._scope(name) as scope:
-                if scope.proxies[node].leaves_at <= now:
-                    self._remove(name, node)
+                if scope.proxies[node, source].leaves_at <= now:
+                    self._remove(name, node, source)
                     touched.update(scope.planned)
         return touched
 
@@ -152,14 +164,24 @@ class Roster:
         if scope.is_empty:
             del self._scopes[name]
 
-    def _leave(self, event: Connecting | Lost, proxy: _Proxy | None, now: float) -> None:
-        if proxy is not None and (event.scope, event.node) not in self._leaving:
-            proxy.leaves_at = now + self._grace
-            self._leaving.add((event.scope, event.node))
+    def _lose(self, name: str, node: str, source: str, now: float) -> None:
+        """A stream has ended. Who has another one has not gone, and what it serves is told by that."""
+        if any(not self._leaves(name, node, other) for other in self._scopes[name].sources(node) if other != source):
+            self._remove(name, node, source)
+        else:
+            self._leave(name, node, source, now)
 
-    def _remove(self, name: str, node: str) -> None:
-        self._leaving.discard((name, node))
-        del self._scopes[name].proxies[node]
+    def _leaves(self, name: str, node: str, source: str) -> bool:
+        return (name, node, source) in self._leaving
+
+    def _leave(self, name: str, node: str, source: str, now: float) -> None:
+        if not self._leaves(name, node, source):
+            self._scopes[name].proxies[node, source].leaves_at = now + self._grace
+            self._leaving.add((name, node, source))
+
+    def _remove(self, name: str, node: str, source: str) -> None:
+        self._leaving.discard((name, node, source))
+        del self._scopes[name].proxies[node, source]
 
 
 def _ready(scope: _Scope) -> Iterator[_Proxy]:

@@ -187,6 +187,38 @@ def test_the_end_of_an_earlier_stream_changes_nothing() -> None:
     assert made.outcome(KEY) == LIVE
 
 
+def test_a_replica_that_was_cut_off_does_not_take_a_proxy_along() -> None:
+    """It tells anew of a stream whose end it has not noticed yet, after the proxy has settled with another replica."""
+    made = roster()
+    made.take(THEIRS, settled(), 0.0)
+    made.take(OTHERS, connecting(), 1.0)
+    made.take(OTHERS, settled(), 1.0)
+    made.lose(THEIRS, 2.0)
+    again = f"{THEIRS}, again"
+    made.take(again, settled(), 3.0)
+    made.plan(KEY, "r2")
+    made.take(OTHERS, changed(Live(revision="r2")), 3.0)
+    assert made.outcome(KEY) == Live(revision="r2")
+    made.take(again, lost(), 4.0)
+    made.expire(100.0)
+    assert made.outcome(KEY) == Live(revision="r2")
+    made.take(OTHERS, lost(), 101.0)
+    assert made.outcome(KEY) == Live(revision="r2"), "it counts for the grace, as always"
+    made.expire(101.0 + GRACE)
+    assert isinstance(made.outcome(KEY), Pending)
+
+
+def test_a_proxy_that_was_last_heard_of_elsewhere_is_gone_with_its_last_stream() -> None:
+    """The end of a stream that it has left behind says nothing, even if its replica notices that late."""
+    made = roster(settled())
+    made.take(THEIRS, settled(), 1.0)
+    made.take(OURS, lost(), 2.0)
+    assert made.outcome(KEY) == LIVE
+    made.take(THEIRS, lost(), 3.0)
+    made.expire(3.0 + GRACE)
+    assert made.outcome(KEY) == NOBODY
+
+
 def test_the_end_of_an_unsettled_stream() -> None:
     """A proxy that went before it had settled was never there."""
     made = roster(connecting(), lost())
