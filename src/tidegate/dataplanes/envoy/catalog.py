@@ -1,24 +1,24 @@
 """The resources that Envoy should have now, kept up to date one plan change at a time.
 
 In: plan changes, and which sockets must wait. Out: the current ``Resource`` of each kind and name, and the
-names whose resource changed. The cost of a change depends on what it touches, not on how much there is:
-a pool knows the targets that use it, a target the socket that leads to it. What no socket leads to has no
-resource. Sending belongs to ``ads``, confirmation to ``settlement``.
+names whose resource changed. The cost of a change depends on what it touches, not on how much there is, which
+``planindex`` knows. What no socket leads to has no resource. Sending belongs to ``ads``, confirmation to
+``settlement``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import TypeVar, assert_never
 
 from google.protobuf.message import Message
 
 from tidegate.dataplanes.envoy import naming, translate
 from tidegate.dataplanes.envoy.localities import split
 from tidegate.dataplanes.envoy.resources import Kind, Resource
+from tidegate.dataplanes.planindex import PlanIndex, target_key
 from tidegate.dataplanes.traffic import Series
-from tidegate.names import ListenerKey, ObjectKey, PoolKey, SocketKey, TargetKey
-from tidegate.plan.types import Endpoint, PlanChange, PlanValue, Pool, Socket, Target
+from tidegate.names import ListenerKey, ObjectKey, SocketKey, TargetKey
+from tidegate.plan.types import PlanChange, Socket, Target
 
 Changed = Mapping[Kind, Collection[str]]
 """Names whose resource changed, came or went."""
@@ -41,11 +41,7 @@ class Catalog:
         self.ready = False
         self._options = options
         self._loggers = loggers
-        self._sockets: dict[SocketKey, Socket] = {}
-        self._targets: dict[TargetKey, Target] = {}
-        self._pools: dict[PoolKey, Pool] = {}
-        self._pool_users: dict[PoolKey, set[TargetKey]] = {}
-        self._target_users: dict[TargetKey, SocketKey] = {}
+        self._plan = PlanIndex()
         self._resources: dict[Kind, dict[str, Resource]] = {kind: {} for kind in Kind}
         self._withheld: set[str] = set()
         self._series: dict[str, Series] = {}
@@ -66,7 +62,7 @@ class Catalog:
 
     def sockets(self) -> Mapping[SocketKey, Socket]:
         """The sockets of the plan."""
-        return self._sockets
+        return self._plan.sockets
 
     def series(self) -> Mapping[str, Series]:
         """Whose connections are counted under each statistics prefix."""
@@ -82,12 +78,12 @@ class Catalog:
 
     def target_of(self, key: SocketKey) -> Target | None:
         """Where the connections of a socket go; None when the plan has no such socket."""
-        plan_socket = self._sockets.get(key)
-        return self._target(_target_key(plan_socket)) if plan_socket is not None else None
+        plan_socket = self._plan.sockets.get(key)
+        return self._plan.target(target_key(plan_socket)) if plan_socket is not None else None
 
     def resources_of(self, key: SocketKey) -> tuple[Resource, ...]:
         """What an Envoy must have confirmed for the socket to serve; nothing for an unknown socket."""
-        plan_socket = self._sockets.get(key)
+        plan_socket = self._plan.sockets.get(key)
         if plan_socket is None:
             return ()
         return tuple(self._resources[kind][name] for kind, name in _names(plan_socket))
@@ -110,93 +106,38 @@ class Catalog:
 
     def apply(self, change: PlanChange) -> Changed:
         """Take a change of the plan; returns what is different now."""
-        targets: dict[TargetKey, None] = {}
-        endpoints: dict[TargetKey, None] = {}
-        for key, value in change.items():
-            match key:
-                case SocketKey():
-                    targets.update(dict.fromkeys(self._set_socket(key, _typed(value, Socket))))
-                case TargetKey():
-                    self._set_target(key, _typed(value, Target))
-                    targets[key] = None
-                case PoolKey():
-                    endpoints.update(dict.fromkeys(self._set_pool(key, _typed(value, Pool))))
-                case _:
-                    assert_never(key)
+        touched = self._plan.apply(change)
+        gone = [key for key in touched.sockets if key not in self._plan.sockets]
+        self._withheld.difference_update(naming.socket_name(key) for key in gone)
         changed: dict[Kind, set[str]] = {kind: set() for kind in Kind}
-        for target in targets:
+        for target in touched.targets:
             self._refresh(target, changed)
-        for target in endpoints:
-            # A target without a socket has no resources, and one that was refreshed has new endpoints.
-            if target not in targets and target in self._target_users:
-                self._put(self._assignment(target), self._target_users[target], changed)
+        for pool in touched.pools:
+            for target, plan_socket in self._plan.users(pool):
+                if target not in touched.targets:
+                    self._put(self._assignment(target), plan_socket.key, changed)
         return changed
 
     def refresh(self) -> Changed:
         """Ask for the loggers of everything again; returns what is different now."""
         changed: dict[Kind, set[str]] = {kind: set() for kind in Kind}
-        for target in self._target_users:
-            self._refresh(target, changed)
+        for plan_socket in self._plan.sockets.values():
+            self._refresh(target_key(plan_socket), changed)
         return changed
 
-    def _set_socket(self, key: SocketKey, value: Socket | None) -> list[TargetKey]:
-        """Returns the targets to look at again."""
-        old = self._sockets.pop(key, None)
-        touched = []
-        if old is not None:
-            touched.append(_target_key(old))
-            self._target_users.pop(_target_key(old), None)
-        if value is None:
-            self._withheld.discard(naming.socket_name(key))
-        else:
-            self._sockets[key] = value
-            touched.append(_target_key(value))
-            self._target_users[_target_key(value)] = key
-        return touched
-
-    def _set_target(self, key: TargetKey, value: Target | None) -> None:
-        old = self._targets.pop(key, None)
-        for pool in _pools_of(old):
-            users = self._pool_users[pool]
-            users.discard(key)
-            if not users:
-                del self._pool_users[pool]
-        if value is not None:
-            self._targets[key] = value
-            for pool in _pools_of(value):
-                self._pool_users.setdefault(pool, set()).add(key)
-
-    def _set_pool(self, key: PoolKey, value: Pool | None) -> Iterable[TargetKey]:
-        """Returns the targets to look at again."""
-        old = self._pools.pop(key, None)
-        if value is not None:
-            self._pools[key] = value
-        before = old.endpoints if old is not None else ()
-        after = value.endpoints if value is not None else ()
-        return sorted(self._pool_users.get(key, ())) if before != after else ()
-
-    def _target(self, key: TargetKey) -> Target:
-        """A target that the plan does not have refuses everything."""
-        return self._targets.get(key) or Target(key=key, route=None, backends=())
-
-    def _endpoints(self, key: PoolKey) -> tuple[Endpoint, ...]:
-        pool = self._pools.get(key)
-        return pool.endpoints if pool is not None else ()
-
     def _assignment(self, key: TargetKey) -> Resource:
-        return translate.assignment_resource(key, split(self._target(key).backends, self._endpoints))
+        return translate.assignment_resource(key, split(self._plan.target(key).backends, self._plan.endpoints))
 
     def _refresh(self, key: TargetKey, changed: dict[Kind, set[str]]) -> None:
         """Make the resources of a target and of its socket what they should be."""
-        user = self._target_users.get(key)
-        plan_socket = self._sockets.get(user) if user is not None else None
+        plan_socket = self._plan.leading_to(key)
         self._leave_series(key)
         if plan_socket is None:
             self._drop(Kind.LISTENER, naming.socket_name(key.socket), changed)
             for kind in (Kind.FILTER, Kind.ASSIGNMENT, Kind.CLUSTER):
                 self._drop(kind, _name_at(kind, key), changed)
             return
-        target = self._target(key)
+        target = self._plan.target(key)
         prefix = naming.traffic_prefix(key, plan_socket.listener, target.route)
         self._prefix_of[key] = prefix
         self._former_series.pop(prefix, None)
@@ -229,27 +170,12 @@ class Catalog:
             changed[kind].add(name)
 
 
-_Value = TypeVar("_Value")
-
-
-def _typed(value: PlanValue | None, expected: type[_Value]) -> _Value | None:
-    """The value of a key, which a plan never gives another type than the key's."""
-    if value is not None and not isinstance(value, expected):
-        raise TypeError(f"{value!r} is not a {expected.__name__}")
-    return value
-
-
-def _target_key(plan_socket: Socket) -> TargetKey:
-    """The target of a TCP socket's one match; a socket without a match refuses, by a target of its own."""
-    return plan_socket.matches[0].target if plan_socket.matches else TargetKey(plan_socket.key)
-
-
 def _name_at(kind: Kind, key: TargetKey) -> str:
     return naming.filter_name(key) if kind is Kind.FILTER else naming.target_name(key)
 
 
 def _names(plan_socket: Socket) -> tuple[tuple[Kind, str], ...]:
-    target = _target_key(plan_socket)
+    target = target_key(plan_socket)
     name = naming.target_name(target)
     return (
         (Kind.CLUSTER, name),
@@ -257,9 +183,3 @@ def _names(plan_socket: Socket) -> tuple[tuple[Kind, str], ...]:
         (Kind.FILTER, naming.filter_name(target)),
         (Kind.LISTENER, naming.socket_name(plan_socket.key)),
     )
-
-
-def _pools_of(target: Target | None) -> set[PoolKey]:
-    if target is None:
-        return set()
-    return {backend.pool for backend in target.backends if backend.pool is not None}

@@ -18,7 +18,7 @@ from tidegate.dataplanes.envoy.resources import Kind, Resource
 from tidegate.dataplanes.envoy.translate import TranslateOptions
 from tidegate.dataplanes.traffic import Series
 from tidegate.names import ListenerKey, ObjectKey, TargetKey
-from tidegate.plan.types import PlanKey, PlanValue, Pool, Socket
+from tidegate.plan.types import Pool, Socket
 
 KEY, OTHER = socket_key(80), socket_key(81)
 NAME, OTHER_NAME = naming.socket_name(KEY), naming.socket_name(OTHER)
@@ -197,13 +197,6 @@ def test_a_removed_socket_is_withheld_no_more() -> None:
     catalog.withhold([KEY])
     catalog.apply(remove(80))
     assert not catalog.is_withheld(KEY)
-
-
-def test_a_value_of_another_type_is_an_error() -> None:
-    """A plan that gives a key another key's type is a mistake of ours, and is not swallowed."""
-    wrong: dict[PlanKey, PlanValue | None] = {KEY: forward(80)[TargetKey(KEY)]}
-    with pytest.raises(TypeError, match="is not a Socket"):
-        catalog_of().apply(wrong)
 
 
 def test_loggers_are_asked_with_the_counters_prefix() -> None:
