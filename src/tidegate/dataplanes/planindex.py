@@ -11,6 +11,7 @@ from typing import TypeVar, assert_never
 
 import msgspec
 
+from tidegate.dataplanes.entries import put
 from tidegate.names import PoolKey, SocketKey, TargetKey
 from tidegate.plan.types import Endpoint, PlanChange, PlanValue, Pool, Socket, Target
 
@@ -109,10 +110,7 @@ class PlanIndex:
     def _set_pool(self, key: PoolKey, value: Pool | None) -> bool:
         """Returns whether its endpoints are others now."""
         before = self.endpoints(key)
-        if value is not None:
-            self._pools[key] = value
-        else:
-            self._pools.pop(key, None)
+        put(self._pools, key, value)
         return self.endpoints(key) != before
 
 

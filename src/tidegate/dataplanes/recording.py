@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 
+from tidegate.dataplanes.entries import put
 from tidegate.dataplanes.reports import ReportStream
 from tidegate.names import SocketKey
 from tidegate.plan.features import Features
@@ -41,10 +42,7 @@ class RecordingDataPlane:
         """Remember the change."""
         self.changes.append(change)
         for key, value in change.items():
-            if value is None:
-                self.plan.pop(key, None)
-            else:
-                self.plan[key] = value
+            put(self.plan, key, value)
             if isinstance(key, SocketKey):
                 self._settle(key, value)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 
+from tidegate.dataplanes.entries import put
 from tidegate.names import SocketKey
 from tidegate.plan.outcome import Report, SocketReport
 
@@ -25,15 +26,10 @@ class ReportStream:
     def put(self, report: Report) -> None:
         """Report, unless nothing is new."""
         key: SocketKey | str = report.socket if isinstance(report, SocketReport) else report.scope
-        if self._last.get(key) == report:
-            return
-        if isinstance(report, SocketReport) and report.outcome is None:
-            if self._last.pop(key, None) is None:
-                return
-        else:
-            self._last[key] = report
-        self._waiting[key] = report
-        self._news.set()
+        gone = isinstance(report, SocketReport) and report.outcome is None
+        if put(self._last, key, None if gone else report):
+            self._waiting[key] = report
+            self._news.set()
 
     def close(self) -> None:
         """No more reports; readers get what is waiting and end."""

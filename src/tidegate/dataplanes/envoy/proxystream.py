@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 
 from envoy.service.discovery.v3 import discovery_pb2
 
+from tidegate.dataplanes.entries import put
 from tidegate.dataplanes.envoy import naming
 from tidegate.dataplanes.envoy.ads import Confirmation
 from tidegate.dataplanes.envoy.catalog import Catalog, Changed
@@ -158,13 +159,8 @@ class ProxyStream:
         reports = []
         for key in keys:
             outcome = self._settlement.outcome(key)
-            if outcome == self._outcomes.get(key):
-                continue
-            if outcome is None:
-                del self._outcomes[key]
-            else:
-                self._outcomes[key] = outcome
-            reports.append(SocketReport(socket=key, outcome=outcome))
+            if put(self._outcomes, key, outcome):
+                reports.append(SocketReport(socket=key, outcome=outcome))
         return tuple(reports)
 
     def _lost(self, _: Session) -> None:

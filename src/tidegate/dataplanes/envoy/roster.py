@@ -18,6 +18,7 @@ import math
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 
+from tidegate.dataplanes.entries import put
 from tidegate.dataplanes.envoy.merging import merged
 from tidegate.dataplanes.envoy.proxyevents import Changed, Connecting, Lost, ProxyEvent, Settled
 from tidegate.dataplanes.envoy.proxynode import canonical
@@ -37,10 +38,7 @@ class _Proxy:
 
     def learn(self, reports: Iterable[SocketReport]) -> None:
         for report in reports:
-            if report.outcome is None:
-                self.outcomes.pop(report.socket, None)
-            else:
-                self.outcomes[report.socket] = report.outcome
+            put(self.outcomes, report.socket, report.outcome)
 
 
 class _Scope:
@@ -75,10 +73,7 @@ class Roster:
     def plan(self, key: SocketKey, revision: str | None) -> None:
         """What is planned for a socket now; None: it is gone."""
         with self._scope(key.scope) as scope:
-            if revision is None:
-                scope.planned.pop(key, None)
-            else:
-                scope.planned[key] = revision
+            put(scope.planned, key, revision)
 
     def set_ready(self, name: str, addresses: Iterable[str]) -> Collection[SocketKey]:
         """The addresses of the proxies of a scope to which traffic is sent."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 
+from tidegate.dataplanes.entries import put
 from tidegate.dataplanes.envoy.catalog import Catalog, Changed, LoggersFor
 from tidegate.dataplanes.envoy.translate import TranslateOptions
 from tidegate.names import PoolKey, SocketKey, TargetKey
@@ -38,7 +39,7 @@ class PlanRouter:
                     moved |= self._use(key, value if isinstance(value, Target) else None)
                 case PoolKey():
                     pools.add(key)
-                    self._set_pool(key, value if isinstance(value, Pool) else None)
+                    put(self._pools, key, value if isinstance(value, Pool) else None)
         for scope, pool in moved:
             parts[scope][pool] = self._pools.get(pool) if self._users[pool][scope] else None
             self._tidy(scope, pool)
@@ -46,12 +47,6 @@ class PlanRouter:
             for scope in self._users[pool]:
                 parts[scope][pool] = self._pools.get(pool)
         return dict(parts)
-
-    def _set_pool(self, key: PoolKey, value: Pool | None) -> None:
-        if value is None:
-            self._pools.pop(key, None)
-        else:
-            self._pools[key] = value
 
     def _use(self, key: TargetKey, target: Target | None) -> set[tuple[str, PoolKey]]:
         """Returns the pools that the scope uses only now, or no longer."""
@@ -117,10 +112,7 @@ class Scope:
     def apply(self, change: PlanChange) -> Mapping[TranslateOptions, Changed]:
         """Take a change; returns what is different now in each catalog."""
         for key, value in change.items():
-            if value is None:
-                self._plan.pop(key, None)
-            else:
-                self._plan[key] = value
+            put(self._plan, key, value)
         return {surroundings: catalog.apply(change) for surroundings, catalog in self._catalogs.items()}
 
     def refresh(self) -> Mapping[TranslateOptions, Changed]:

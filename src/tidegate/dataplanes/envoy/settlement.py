@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from tidegate.dataplanes.entries import put
 from tidegate.dataplanes.envoy.ads import Confirmation
 from tidegate.dataplanes.envoy.catalog import Catalog
 from tidegate.dataplanes.envoy.rejections import Rejection, explain, rejected_names
@@ -68,13 +69,7 @@ class Settlement:
 
     def hold(self, checked: Iterable[SocketKey], holders: Mapping[SocketKey, str]) -> set[SocketKey]:
         """Who else holds the ports of the ``checked`` sockets, in words; returns those for which that is new."""
-        touched = {key for key in checked if self._holders.get(key) != holders.get(key)}
-        for key in touched:
-            if key in holders:
-                self._holders[key] = holders[key]
-            else:
-                del self._holders[key]
-        return touched
+        return {key for key in checked if put(self._holders, key, holders.get(key))}
 
     def forget(self, key: SocketKey) -> None:
         """The socket is gone from the plan."""

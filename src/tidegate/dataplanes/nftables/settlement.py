@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 
+from tidegate.dataplanes.entries import put
 from tidegate.names import SocketKey
 from tidegate.plan.outcome import Failed, FailureReason, Live, Outcome, Pending
 
@@ -46,10 +47,7 @@ class Settlement:
         """The kernel has a revision; ``note`` is for people."""
         self._written[key] = revision
         self._rejected.pop(key, None)
-        if note:
-            self._notes[key] = note
-        else:
-            self._notes.pop(key, None)
+        put(self._notes, key, note or None)
 
     def reject(self, key: SocketKey, revision: str, message: str) -> None:
         """The kernel refused a revision."""
@@ -61,13 +59,7 @@ class Settlement:
 
     def hold(self, checked: Iterable[SocketKey], holders: Mapping[SocketKey, str]) -> set[SocketKey]:
         """Who else listens on the ports of the ``checked`` sockets, in words; returns those for which that is new."""
-        touched = {key for key in checked if self._holders.get(key) != holders.get(key)}
-        for key in touched:
-            if key in holders:
-                self._holders[key] = holders[key]
-            else:
-                del self._holders[key]
-        return touched
+        return {key for key in checked if put(self._holders, key, holders.get(key))}
 
     def is_held(self, key: SocketKey) -> bool:
         """Whether somebody else listens on the port."""
