@@ -16,7 +16,7 @@ from support.kernels import KernelRuns
 from support.netns import World, world
 from support.ports import Ports
 
-pytest_plugins = ["support.cluster_fixtures", "support.controller_fixtures"]
+pytest_plugins = ["support.cluster_fixtures", "support.controller_fixtures", "support.fleet_fixtures"]
 
 INSTANCES = pytest.StashKey[Instances]()
 WANTED_FILES = 16_384

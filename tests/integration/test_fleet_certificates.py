@@ -6,15 +6,12 @@ import asyncio
 import datetime as dt
 import socket
 import ssl
-from collections.abc import AsyncIterator
 from pathlib import Path
-
-import pytest
 
 from support.backends import Backend
 from support.certificates import SERVER_NAME, Issuer
 from support.clients import crowd, who_serves
-from support.fleets import Pods, addresses, pods, replica
+from support.fleets import Pods, addresses, replica
 from support.plans import forward, pool, socket_key
 from support.ports import Ports
 from support.waiting import eventually, steadily
@@ -25,19 +22,6 @@ from tidegate.plan.outcome import Live
 
 A = "team-a/gw"
 SOON = dt.timedelta(seconds=4)
-
-
-@pytest.fixture
-def issuer() -> Issuer:
-    """The authority of this test's cluster."""
-    return Issuer()
-
-
-@pytest.fixture
-async def made(issuer: Issuer, ports: Ports) -> AsyncIterator[Pods]:
-    """Makes Pods that are gone after the test."""
-    async with pods(issuer, ports) as present:
-        yield present
 
 
 class Held:

@@ -7,20 +7,22 @@ import re
 import signal
 import socket
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import psutil
-import pytest
 import structlog
 
 from support.backends import Backend
 from support.certificates import Issuer
 from support.clients import connection, crowd, who_serves
-from support.fleets import Pods, addresses, gateway_key, plan_of, pods, replica
+from support.fleets import Pods, addresses, gateway_key, plan_of, replica
+from support.planes import Serving
 from support.plans import forward, pool, remove, socket_key
 from support.ports import Ports
 from support.proxies import ProxyPod
 from support.waiting import eventually
+from tidegate.dataplanes.envoy.fleet import EnvoyFleet
 from tidegate.dataplanes.envoy.naming import socket_name
 from tidegate.names import CONTROLLER_IDENTITY, proxy_identity
 from tidegate.plan.outcome import Failed, FailureReason, Live, Pending
@@ -29,17 +31,14 @@ A, B = "team-a/gw", "team-b/gw"
 METRICS_PAGE = Path(__file__).parents[2] / "docs/metrics.md"
 
 
-@pytest.fixture
-def issuer() -> Issuer:
-    """The authority of this test's cluster."""
-    return Issuer()
-
-
-@pytest.fixture
-async def made(issuer: Issuer, ports: Ports) -> AsyncIterator[Pods]:
-    """Makes Pods that are gone after the test."""
-    async with pods(issuer, ports) as present:
-        yield present
+@asynccontextmanager
+async def forwarding(issuer: Issuer, made: Pods, port: int) -> AsyncIterator[tuple[EnvoyFleet, Serving, ProxyPod]]:
+    """One ready proxy of a Gateway, which forwards a port to the backend ``a``, and its replica."""
+    async with Backend("a") as a, replica(issuer, A) as (plane, present):
+        present.apply(pool("a", a.port), forward(port, "a", address="*", scope=A))
+        pod = made.run(A, plane.port)
+        await pod.until_ready()
+        yield plane, present, pod
 
 
 async def listeners(pod: ProxyPod) -> set[str]:
@@ -163,10 +162,7 @@ async def test_a_gateway_without_listeners_has_ready_proxies(issuer: Issuer, mad
 async def test_proxies_of_a_deleted_gateway_go_on(issuer: Issuer, made: Pods, ports: Ports) -> None:
     """When a Gateway goes its proxies serve what they have until their Pods end; if it comes back, so do they."""
     port, other = ports.reserve(), ports.reserve()
-    async with Backend("a") as a, replica(issuer, A) as (plane, present):
-        present.apply(pool("a", a.port), forward(port, "a", address="*", scope=A))
-        pod = made.run(A, plane.port)
-        await pod.until_ready()
+    async with forwarding(issuer, made, port) as (plane, present, pod):
         plane.set_infrastructure({gateway_key(A): None})
         present.apply(remove(port, "*", A))
         await present.until_gone(port, address="*", scope=A)
@@ -197,10 +193,7 @@ async def test_a_port_that_is_taken_on_the_node(issuer: Issuer, made: Pods, port
 async def test_the_access_log_goes_to_the_containers_output(issuer: Issuer, made: Pods, ports: Ports) -> None:
     """Switching it on for a Gateway closes no connection, and each one that ends has a line in the container's log."""
     port = ports.reserve()
-    async with Backend("a") as a, replica(issuer, A) as (plane, present):
-        present.apply(pool("a", a.port), forward(port, "a", address="*", scope=A))
-        pod = made.run(A, plane.port)
-        await pod.until_ready()
+    async with forwarding(issuer, made, port) as (plane, present, pod):
         plane.set_ready(A, addresses(pod))
         await present.until(port, Live, address="*", scope=A)
         async with crowd(port, 5) as present_before:
@@ -272,10 +265,7 @@ async def test_the_container_is_envoy_itself(issuer: Issuer, made: Pods) -> None
 async def test_draining_waits_for_connections(issuer: Issuer, made: Pods, ports: Ports) -> None:
     """Told to drain, a proxy is not ready any more, still serves who comes at first, and ends with its last client."""
     port = ports.reserve()
-    async with Backend("a") as a, replica(issuer, A) as (plane, present):
-        present.apply(pool("a", a.port), forward(port, "a", address="*", scope=A))
-        pod = made.run(A, plane.port)
-        await pod.until_ready()
+    async with forwarding(issuer, made, port) as (_, _, pod):
         async with connection(port) as client:
             assert await client.line() == "a"
             async with pod.draining(time="60s") as draining:
@@ -295,12 +285,8 @@ async def test_draining_waits_for_connections(issuer: Issuer, made: Pods, ports:
 async def test_draining_has_an_end(issuer: Issuer, made: Pods, ports: Ports) -> None:
     """When the time is over the command ends, whoever is still connected."""
     port = ports.reserve()
-    async with Backend("a") as a, replica(issuer, A) as (plane, present):
-        present.apply(pool("a", a.port), forward(port, "a", address="*", scope=A))
-        pod = made.run(A, plane.port)
-        await pod.until_ready()
-        async with connection(port) as client:
-            assert await client.line() == "a"
-            async with pod.draining(time="1s") as draining:
-                assert (await draining).status == 1
-            assert await client.echoes("still there")
+    async with forwarding(issuer, made, port) as (_, _, pod), connection(port) as client:
+        assert await client.line() == "a"
+        async with pod.draining(time="1s") as draining:
+            assert (await draining).status == 1
+        assert await client.echoes("still there")

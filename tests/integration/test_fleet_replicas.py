@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import AsyncIterator
-
-import pytest
 
 from support.backends import Backend
 from support.certificates import Issuer
 from support.clients import crowd, probing, who_serves
-from support.fleets import GRACE, Pods, addresses, pods, replica
+from support.fleets import GRACE, Pods, addresses, replica
 from support.planes import Serving
 from support.plans import Change, forward, pool, socket_key
 from support.ports import Ports
@@ -22,19 +19,6 @@ from tidegate.dataplanes.envoy.keepalive import ANSWER_SECONDS, SILENT_SECONDS
 from tidegate.plan.outcome import Failed, FailureReason, Live, Pending
 
 A = "team-a/gw"
-
-
-@pytest.fixture
-def issuer() -> Issuer:
-    """The authority of this test's cluster."""
-    return Issuer()
-
-
-@pytest.fixture
-async def made(issuer: Issuer, ports: Ports) -> AsyncIterator[Pods]:
-    """Makes Pods that are gone after the test."""
-    async with pods(issuer, ports) as present:
-        yield present
 
 
 def follow(follower: EnvoyFleet, leader: EnvoyFleet) -> None:
