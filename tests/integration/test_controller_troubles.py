@@ -5,7 +5,7 @@ from __future__ import annotations
 from support.backends import Backend
 from support.clients import connection, until_served
 from support.cluster import install
-from support.controllers import World
+from support.controllers import LEASE_SECONDS, World, condition_of
 from support.manifests import PARAMETERS, Manifest, backend, gateway, listener, parameters, parent, service, tcproute
 from support.waiting import eventually, steadily
 from tidegate.installation import crd
@@ -22,6 +22,13 @@ async def events(world: World) -> dict[str, str]:
     """The newest text of each reason for which something was told of the Gateway."""
     found = await world.api.items("Event")
     return {event["reason"]: event["message"] for event in found if event["involvedObject"]["name"] == "edge"}
+
+
+async def used_up(world: World, quota: str) -> None:
+    """A quota with nothing left, as the quota controller tells the API server."""
+    hard = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}, "spec": {"hard": {quota: "0"}}}
+    await world.apply(hard)
+    await world.api.patch_status("ResourceQuota", "none", {"hard": {quota: "0"}, "used": {quota: "0"}})
 
 
 async def test_parameters_that_go_take_no_traffic_along(world: World) -> None:
@@ -132,9 +139,7 @@ async def test_a_proxy_that_dies_is_missed_and_told_of(world: World) -> None:
 async def test_a_quota_that_is_used_up_is_told_in_the_status_and_forgotten_when_it_is_over(world: World) -> None:
     """In the API server's words, with the reason that fits, and with one write, however often it is tried again."""
     quota = "count/deployments.apps"
-    hard = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}, "spec": {"hard": {quota: "0"}}}
-    await world.apply(hard)
-    await world.api.patch_status("ResourceQuota", "none", {"hard": {quota: "0"}, "used": {quota: "0"}})
+    await used_up(world, quota)
     await world.controller()
     await world.apply(edge(PORT))
     shown = await world.api.wait_condition("Gateway", "edge", "Programmed", "False", reason="NoResources")
@@ -148,6 +153,24 @@ async def test_a_quota_that_is_used_up_is_told_in_the_status_and_forgotten_when_
     await world.api.delete("ResourceQuota", "none")
     await world.wait_programmed("edge")
     assert "quota" not in str((await world.api.get("Gateway", "edge"))["status"]["conditions"])
+
+
+async def test_trouble_is_told_right_through_a_change_of_leader(world: World) -> None:
+    """The next leader has to find out by itself, and does so before it writes."""
+    await used_up(world, "count/services")
+    first = await world.controller()
+    await first.wait_leads()
+    second = await world.controller()
+    await world.apply(edge(PORT))
+    await world.api.wait_condition("Gateway", "edge", "Programmed", "False", reason="NoResources")
+
+    async def shown() -> tuple[str, str]:
+        return condition_of((await world.api.get("Gateway", "edge"))["status"]["conditions"], "Programmed")
+
+    await first.kill()
+    await second.wait_leads(within=4 * LEASE_SECONDS)
+    said = ("False", "NoResources")
+    await steadily(shown, lambda found: found == said, what="the reason", during=4.0, every=0.02)
 
 
 async def test_an_address_outside_of_the_cluster_is_told_in_the_words_of_the_api_server(world: World) -> None:

@@ -196,6 +196,9 @@ class _Replica:
             async with asyncio.timeout(RECONNECT_GRACE_S):
                 while not self._reported():  # noqa: ASYNC110 - many things become so by little and little
                     await asyncio.sleep(_LOOK_S)
+        if self._in_trouble:
+            # It may have been found just now, and be in force only after a status has waited as long as it may.
+            await asyncio.sleep(OUTCOME_PATIENCE_S + _LOOK_S)
         await part()
 
     def _reported(self) -> bool:
