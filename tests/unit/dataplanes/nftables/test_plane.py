@@ -22,6 +22,7 @@ from support.waiting import eventually
 from tidegate.dataplanes.nftables import host as facts
 from tidegate.dataplanes.nftables import marks, writer
 from tidegate.dataplanes.nftables import plane as planes
+from tidegate.dataplanes.nftables.conntrack import Connections
 from tidegate.dataplanes.nftables.features import FEATURES
 from tidegate.dataplanes.nftables.options import NftablesOptions
 from tidegate.dataplanes.nftables.plane import NftablesDataPlane
@@ -282,6 +283,37 @@ async def test_drain_that_the_kernel_refuses(directory: Path, host: Host, monkey
         group.create_task(hang_up())
         await present.plane.close(drain=60)
         assert refused == 8
+    assert not table(host)
+
+
+async def test_drain_that_cannot_see_connections(directory: Path, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look at connection tracking that fails ends no connection: it is repeated."""
+    async with (
+        forwarding(directory) as present,
+        connection(PORT, host=OWN_4) as open_one,
+        asyncio.TaskGroup() as group,
+    ):
+        assert await open_one.line() == "app"
+        assert isinstance(present.plane, NftablesDataPlane)
+        meter = present.plane._parts.meter
+        connections, failed = meter.connections, 0
+
+        async def at_first_not() -> Connections:
+            nonlocal failed
+            if failed < 3:
+                failed += 1
+                raise DataPlaneError("the kernel does not answer")
+            return await connections()
+
+        async def hang_up() -> None:
+            await serves(REFUSED)
+            assert await open_one.echoes("still there")
+            open_one.close()
+
+        monkeypatch.setattr(meter, "connections", at_first_not)
+        group.create_task(hang_up())
+        await present.plane.close(drain=60)
+        assert failed == 3
     assert not table(host)
 
 
