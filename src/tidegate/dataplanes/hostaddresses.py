@@ -13,15 +13,28 @@ from collections.abc import Iterator
 
 import psutil
 
+from tidegate.errors import DataPlaneError
+
 # Addresses for documentation: connecting a datagram socket to them only chooses a route, it sends nothing.
 _ELSEWHERE = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}
 
 
 def host_addresses() -> tuple[str, ...]:
-    """The addresses of this host, best first; at least one."""
+    """The addresses of this host, best first; at least one. Raises DataPlaneError when they cannot be listed now, as
+    without a descriptor to ask with.
+    """
     found = list(dict.fromkeys((*_route_sources(), *sorted(_interface_addresses(), key=_order))))
     usable = [address for address in found if not ipaddress.ip_address(address).is_loopback]
     return tuple(usable or ("127.0.0.1",))
+
+
+def interface_addresses() -> list[str]:
+    """The IP addresses of all interfaces, with the zones that the system gives them. Raises as ``host_addresses``."""
+    try:
+        interfaces = psutil.net_if_addrs().values()
+    except OSError as error:
+        raise DataPlaneError(f"the addresses of this host cannot be listed: {error.strerror or error}") from error
+    return [one.address for addresses in interfaces for one in addresses if one.family in _ELSEWHERE]
 
 
 def wildcard_address() -> str:
@@ -45,8 +58,7 @@ def _route_sources() -> Iterator[str]:
 
 
 def _interface_addresses() -> Iterator[str]:
-    for addresses in psutil.net_if_addrs().values():
-        for one in addresses:
-            # A link-local address needs a zone, which nobody else can know.
-            if one.family in _ELSEWHERE and not ipaddress.ip_address(one.address.partition("%")[0]).is_link_local:
-                yield one.address
+    for address in interface_addresses():
+        # A link-local address needs a zone, which nobody else can know.
+        if not ipaddress.ip_address(address.partition("%")[0]).is_link_local:
+            yield address

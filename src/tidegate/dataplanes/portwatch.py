@@ -13,12 +13,15 @@ from collections.abc import Callable, Collection, Mapping
 
 from tidegate.dataplanes import ports
 from tidegate.names import SocketKey
+from tidegate.telemetry.logs import logger
 
 PERIOD_SECONDS = 2.0
 """How often all sockets are looked at."""
 
 HELD_PERIOD_SECONDS = 0.5
 """How often those are that somebody else held at the last look."""
+
+_log = logger("ports")
 
 OnChecked = Callable[[Collection[SocketKey], Mapping[SocketKey, str]], None]
 """Called with the sockets that were looked at and, for those that somebody else holds, who in words."""
@@ -49,6 +52,7 @@ class PortWatch:
         self._new: set[SocketKey] = set()
         self._held: set[SocketKey] = set()
         self._wake = asyncio.Event()
+        self._trouble = ""
 
     def add(self, keys: Collection[SocketKey]) -> None:
         """Look at these at once, and from now on; calls back even when there are none."""
@@ -76,12 +80,28 @@ class PortWatch:
                 keys = set(self._held)
                 if not keys:
                     continue
-            holders = await asyncio.to_thread(_holders, frozenset(keys), frozenset(self._own_pids()))
+            try:
+                holders = await asyncio.to_thread(_holders, frozenset(keys), frozenset(self._own_pids()))
+            except OSError as error:
+                await self._miss(keys, error)
+                continue
+            self._trouble = ""
             if holders and not self._steady():
                 self._held |= keys & self._known
                 continue
             self._held = (self._held - keys | holders.keys()) & self._known
             self._on_checked(keys, holders)
+
+    async def _miss(self, keys: set[SocketKey], error: OSError) -> None:
+        """There was nothing to look with, no descriptor for example: what is known stays, and these have their turn
+        again.
+        """
+        if str(error) != self._trouble:
+            _log.warning("ports not looked at", reason=str(error))
+        self._trouble = str(error)
+        await asyncio.sleep(self._held_period)
+        self._new |= keys & self._known
+        self._wake.set()
 
     async def _woken(self, within: float) -> bool:
         try:

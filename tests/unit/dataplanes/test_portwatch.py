@@ -6,11 +6,16 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
+import pytest
+
+from support.descriptors import no_descriptors
 from support.plans import socket_key
 from support.ports import Ports
 from support.strangers import stranger
 from support.waiting import eventually
+from tidegate.dataplanes import ports as foreign
 from tidegate.dataplanes.portwatch import PortWatch
 from tidegate.names import SocketKey
 
@@ -94,3 +99,26 @@ async def test_what_is_seen_while_a_process_of_ours_ends_does_not_count(ports: P
             task.cancel()
     assert steady == []
     assert looks.checked == [{socket_key(port)}]
+
+
+async def test_without_descriptors(ports: Ports, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While there is nothing to look with nobody is told anything; after that it goes on."""
+    port, looks, tried = ports.reserve(), Looks(), 0
+    look = foreign.foreign_listeners
+
+    def counted(*arguments: Any) -> Any:
+        nonlocal tried
+        tried += 1
+        return look(*arguments)
+
+    async def tried_twice() -> bool:
+        return tried >= 2
+
+    monkeypatch.setattr(foreign, "foreign_listeners", counted)
+    async with watching(looks) as watch:
+        with stranger(port):
+            with no_descriptors():
+                watch.add([socket_key(port)])
+                await eventually(tried_twice, what="it looked, and again after that")
+                assert not looks.checked
+            await looks.until(held=True)

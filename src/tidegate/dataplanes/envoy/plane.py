@@ -310,7 +310,11 @@ class EnvoyDataPlane:
         """Follow changes of the host's addresses."""
         while True:
             await asyncio.sleep(_ADDRESS_SECONDS)
-            self._addresses = await asyncio.to_thread(host_addresses)
+            try:
+                self._addresses = await asyncio.to_thread(host_addresses)
+            except DataPlaneError as error:
+                _log.debug("host not looked at", reason=str(error))
+                continue
             self._report_addresses(tuple(self._scopes))
 
 

@@ -6,23 +6,24 @@ Out: values, read anew with every call. Blocks for about a millisecond.
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import psutil
-
+from tidegate.dataplanes.hostaddresses import interface_addresses
 from tidegate.dataplanes.nftables.reach import Family, HostFacts
+from tidegate.errors import DataPlaneError
 
 PROC = Path("/proc")
-_FAMILIES = (socket.AF_INET, socket.AF_INET6)
 _FORWARDING = {Family.IPV4: "net/ipv4", Family.IPV6: "net/ipv6"}
 _CAP_NET_ADMIN = 12
 _NOT_INTERFACES = frozenset({"default"})
+_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 
 
 def facts(*, routes_localnet: bool) -> HostFacts:
-    """The facts now."""
+    """The facts now. Raises DataPlaneError when there is nothing to look with, as all of these do."""
     return HostFacts(
         addresses=frozenset(addresses()),
         forwards=frozenset(family for family in Family if forwards(family)),
@@ -34,15 +35,14 @@ def addresses() -> set[str]:
     """The addresses of this host, in canonical text form. Without link-local ones of IPv6: they lack their interface,
     so that nothing can be translated to them, and every container that starts brings one.
     """
-    found = (one for interface in psutil.net_if_addrs().values() for one in interface if one.family in _FAMILIES)
     # The kernel names the interface of those that need one.
-    return {one.address for one in found if "%" not in one.address}
+    return {address for address in interface_addresses() if "%" not in address}
 
 
 def forwards(family: Family) -> bool:
     """Whether packets of a family are forwarded from at least one interface."""
     directory = PROC / "sys" / _FORWARDING[family] / "conf"
-    with contextlib.suppress(OSError):
+    with _no_for_an_answer():
         return any(
             read_number(interface / "forwarding") != 0
             for interface in directory.iterdir()
@@ -59,12 +59,10 @@ def foreign(addresses: Iterable[str]) -> set[str]:
 def is_local(address: str) -> bool:
     """Whether the kernel takes an address as one of this host's, also one that no interface names."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    try:
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.bind((address, 0))
-    except OSError:
-        return False
-    return True
+    with _no_for_an_answer(), socket.socket(family, socket.SOCK_DGRAM) as probe:
+        probe.bind((address, 0))
+        return True
+    return False
 
 
 def has_net_admin() -> bool:
@@ -79,6 +77,16 @@ def has_net_admin() -> bool:
 
 def read_number(path: Path) -> int:
     """The number in a file of ``/proc/sys``, 0 when there is none."""
-    with contextlib.suppress(OSError, ValueError):
+    with _no_for_an_answer(), contextlib.suppress(ValueError):
         return int(path.read_text())
     return 0
+
+
+@contextlib.contextmanager
+def _no_for_an_answer() -> Iterator[None]:
+    """Take an error as a no, unless it says that there is nothing to ask with: that is no answer."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _EXHAUSTED:
+            raise DataPlaneError(f"this host cannot be looked at: {error.strerror}") from error

@@ -280,7 +280,14 @@ class NftablesDataPlane:
             await self._to_place.wait()
             self._to_place.clear()
             keys, self._unplaced = self._unplaced, set()
-            foreign = await asyncio.to_thread(host.foreign, {key.address for key in keys})
+            try:
+                foreign = await asyncio.to_thread(host.foreign, {key.address for key in keys})
+            except DataPlaneError as error:
+                _log.warning("addresses not looked at", reason=str(error))
+                await asyncio.sleep(_HOST_SECONDS)
+                self._unplaced |= {key for key in keys if key in self._parts.catalog.sockets()}
+                self._to_place.set()
+                continue
             sockets = self._parts.catalog.sockets()
             # One that went and came again meanwhile has its turn again.
             placed = [key for key in keys if key in sockets and key not in self._unplaced]
@@ -292,25 +299,37 @@ class NftablesDataPlane:
 
     async def _watch_host(self) -> None:
         """Follow the host's addresses, and whether it forwards."""
+        trouble = ""
         while True:
             await asyncio.sleep(_HOST_SECONDS)
-            facts = await asyncio.to_thread(host.facts, routes_localnet=self._options.allow_route_localnet)
-            self._addresses = await asyncio.to_thread(host_addresses)
-            catalog, writer = self._parts.catalog, self._parts.writer
-            writer.due(catalog.set_facts(facts))
-            specific = {key.address for key in catalog.sockets()} - {WILDCARD_ADDRESS}
-            foreign = await asyncio.to_thread(host.foreign, specific)
-            # Those that came meanwhile are as they were placed.
-            moved = self._settlement.place(
-                [
-                    key
-                    for key in catalog.sockets()
-                    if key.address in foreign or (key.address not in specific and self._settlement.is_elsewhere(key))
-                ]
-            )
-            writer.due(moved)
-            self._publish(moved)
-            self._report_addresses(tuple(self._scopes))
+            try:
+                await self._look_at_host()
+            except DataPlaneError as error:
+                # What is known stays.
+                if str(error) != trouble:
+                    _log.warning("host not looked at", reason=str(error))
+                trouble = str(error)
+            else:
+                trouble = ""
+
+    async def _look_at_host(self) -> None:
+        facts = await asyncio.to_thread(host.facts, routes_localnet=self._options.allow_route_localnet)
+        self._addresses = await asyncio.to_thread(host_addresses)
+        catalog, writer = self._parts.catalog, self._parts.writer
+        writer.due(catalog.set_facts(facts))
+        specific = {key.address for key in catalog.sockets()} - {WILDCARD_ADDRESS}
+        foreign = await asyncio.to_thread(host.foreign, specific)
+        # Those that came meanwhile are as they were placed.
+        moved = self._settlement.place(
+            [
+                key
+                for key in catalog.sockets()
+                if key.address in foreign or (key.address not in specific and self._settlement.is_elsewhere(key))
+            ]
+        )
+        writer.due(moved)
+        self._publish(moved)
+        self._report_addresses(tuple(self._scopes))
 
 
 async def _drain(parts: _Parts, seconds: float) -> None:

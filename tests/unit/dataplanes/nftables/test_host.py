@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from support.descriptors import no_descriptors
 from support.netns import Host
 from support.tables import OWN_4, OWN_6, alone, needs_a_host
 from tidegate.dataplanes.nftables import host as facts_of
 from tidegate.dataplanes.nftables.reach import Family
+from tidegate.errors import DataPlaneError
 
 
 @pytest.fixture
@@ -88,6 +90,21 @@ def test_capability_is_one_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     (tmp_path / "thread-self" / "status").write_text(f"Name:\tx\nCapPrm:\tffffffffffffffff\nCapEff:\t{effective}\n")
     monkeypatch.setattr(facts_of, "PROC", tmp_path)
     assert facts_of.has_net_admin() is may
+
+
+@needs_a_host
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda: facts_of.facts(routes_localnet=False),
+        lambda: facts_of.forwards(Family.IPV4),
+        lambda: facts_of.foreign([OWN_4]),
+    ],
+)
+def test_nothing_to_ask_with(host: Host, ask: Callable[[], object]) -> None:
+    """Without a descriptor nothing is known, which is no answer: not that this host does not forward, for example."""
+    with no_descriptors(), pytest.raises(DataPlaneError, match="Too many open files"):
+        ask()
 
 
 def test_numbers(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from support.backends import Backend
 from support.clients import connection, who_serves
+from support.descriptors import no_descriptors
 from support.netns import Host, needs_hosts
 from support.planes import Serving, serving
 from support.plans import Change, forward, pool, remove
@@ -26,6 +27,7 @@ from tidegate.dataplanes.nftables.conntrack import Connections
 from tidegate.dataplanes.nftables.features import FEATURES
 from tidegate.dataplanes.nftables.options import NftablesOptions
 from tidegate.dataplanes.nftables.plane import NftablesDataPlane
+from tidegate.dataplanes.nftables.reach import HostFacts
 from tidegate.dataplanes.nftables.sysctls import ROUTE_LOCALNET
 from tidegate.dataplanes.nftables.wire import Request
 from tidegate.errors import DataPlaneError
@@ -337,6 +339,27 @@ async def test_end_without_a_table(
     async with forwarding(directory, drain=drain):
         host.nft("flush ruleset")
     assert not table(host)
+
+
+async def test_without_descriptors(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While there is nothing to look at the host with, what is known of it stays, and everything serves."""
+    looks, look = 0, facts.facts
+
+    def counted(*, routes_localnet: bool) -> HostFacts:
+        nonlocal looks
+        looks += 1
+        return look(routes_localnet=routes_localnet)
+
+    async def looked_twice() -> bool:
+        return looks >= 2
+
+    async with forwarding(directory) as present:
+        present.history.clear()
+        with no_descriptors():
+            monkeypatch.setattr(facts, "facts", counted)
+            await eventually(looked_twice, what="the host was looked at, and again after that")
+        assert await who_serves(PORT, host=OWN_4) == "app"
+        assert not [report for report in present.history if not isinstance(report.outcome, Live)]
 
 
 async def test_end_that_fails(directory: Path, host: Host) -> None:
