@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,8 @@ pytestmark = needs_hosts()
 CONNECTIONS = 200
 CHANGES = 100
 REFUSED = "connection refused"
+LOOPBACK = "127.0.0.1"
+NFTABLES = ("--dataplane", "nftables")
 
 
 def app(name: str, hosts: World) -> Backend:
@@ -144,6 +147,24 @@ async def test_keep_leaves_everything_serving(kernel: KernelRuns, hosts: World) 
             second.send(signal.SIGTERM)
             assert await second.ended() == 0
         assert TABLE not in hosts.gateway.ruleset("tables")
+
+
+async def test_start_that_fails_ends_nothing(kernel: KernelRuns, hosts: World) -> None:
+    """A successor that cannot start, as its admin address is taken, leaves what its killed predecessor left serving."""
+    async with app("red", hosts) as red:
+        first = await kernel.serve(*forwarding("red"), arguments=to(red))
+        async with crowd(PORT, 5, host=FRONT_4) as people:
+            await first.kill()
+            with hosts.gateway.entered(), socket.create_server((LOOPBACK, 0)) as taken:
+                admin = f"{LOOPBACK}:{taken.getsockname()[1]}"
+                second = await kernel.tidegate.run(
+                    "run", kernel.file, *NFTABLES, *to(red), "--admin", admin, "--state-dir", first.state_dir
+                )
+            assert second.status == 2
+            assert admin in second.text
+            assert await who_serves(PORT, host=FRONT_4) == "red"
+            await people.check()
+            assert not people.broken
 
 
 async def test_what_is_kept_is_not_hidden_from_another_data_plane(kernel: KernelRuns, hosts: World) -> None:

@@ -206,11 +206,15 @@ class _Running:
         drain = self._settings.drain_time if self._settings.on_exit is OnExit.DRAIN else None
         providers = Providers(state=self._state, ready=self._is_ready, metrics=self._render)
         address = self._directory.admin_address(self._settings.admin)
-        async with self._access_lines(), self._plane_running(drain), serve(address, providers) as bound:
-            self._directory.announce(bound)
-            self._log.info("started", name=self._directory.name, admin=str(bound))
-            await self._until(stop, reread)
-            self._log.info("stopping", on_exit=self._settings.on_exit.value, drain_seconds=drain)
+        async with self._access_lines(), contextlib.AsyncExitStack() as admin:
+            # First, so that an address that is taken ends nothing that an earlier controller left serving.
+            bound = await admin.enter_async_context(serve(address, providers))
+            # It ends before the plane does: nobody follows any more what becomes of listeners while they drain.
+            async with self._plane_running(drain), admin.pop_all():
+                self._directory.announce(bound)
+                self._log.info("started", name=self._directory.name, admin=str(bound))
+                await self._until(stop, reread)
+                self._log.info("stopping", on_exit=self._settings.on_exit.value, drain_seconds=drain)
 
     @contextlib.asynccontextmanager
     async def _access_lines(self) -> AsyncIterator[None]:
