@@ -118,7 +118,7 @@ def rules(kernel: KernelFacts) -> Finding:
     about = "kernel"
     if not kernel.net_admin or kernel.nft_trouble:
         found = "cannot be seen: whether this kernel takes the rules of tidegate"
-        return _warning(Plane.NFTABLES, about, found, "it needs nf_tables and some of its modules", "run this as root")
+        return _warning(Plane.NFTABLES, about, found, "it needs nf_tables and some of its modules", _eyes(kernel))
     if kernel.refusal is not None:
         return _problem(Plane.NFTABLES, about, kernel.refusal, "the table cannot be made", "load these modules")
     return _ok(Plane.NFTABLES, about, "takes the rules of tidegate (tried without carrying them out)")
@@ -208,7 +208,7 @@ def rules_of_others(plane: Plane, kernel: KernelFacts, listeners: Sequence[Liste
         yield _warning(plane, about, found, "nft does not show their rules, so doctor cannot see them", advice)
     if kernel.gates is None or kernel.grips is None:
         found = "cannot be seen without CAP_NET_ADMIN and the program nft"
-        yield _warning(plane, about, found, "a firewall may drop connections or take them", "run this as root")
+        yield _warning(plane, about, found, "a firewall may drop connections or take them", _eyes(kernel))
         return
     said = [
         *(one for grip in kernel.grips for one in _gripped(plane, grip, listeners)),
@@ -224,6 +224,11 @@ def _clean(listeners: Sequence[Listener]) -> str:
     if listeners:
         return "none is seen that takes or drops connections of the listeners"
     return "none is seen that drops everything; no listeners were given to look for: name their files"
+
+
+def _eyes(kernel: KernelFacts) -> str:
+    """What to do to see more."""
+    return "install nftables" if kernel.net_admin and kernel.nft_trouble else "run this as root"
 
 
 def _gripped(plane: Plane, grip: Grip, listeners: Iterable[Listener]) -> Iterator[Finding]:

@@ -84,6 +84,16 @@ def test_what_is_not_seen_is_said() -> None:
     assert [one.about for one in found if "cannot be seen" in one.found] == ["kernel", "rules of others"]
 
 
+@pytest.mark.parametrize(
+    ("changes", "advice"),
+    [({"net_admin": False}, "run this as root"), ({"nft_trouble": "no nft"}, "install nftables")],
+)
+def test_how_to_see_more(changes: dict[str, Any], advice: str) -> None:
+    """Root does not help who lacks the program."""
+    found = judged(Plane.NFTABLES, kernel(gates=None, grips=None, **changes))
+    assert {one.advice for one in found if "cannot be seen" in one.found} == {advice}
+
+
 def test_a_guarded_loopback_is_well() -> None:
     """What --allow-route-localnet changed is ok while the table that guards it is there."""
     interfaces = (Interface(name="eth0", rp_filter=0, route_localnet=True),)
