@@ -79,6 +79,9 @@ class _ToStructlog(logging.Handler):
     """Passes records of ``logging`` on, so that one configuration decides about all output."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Log the record under the name of the library's logger."""
-        log = structlog.get_logger(part=record.name)
-        log.log(record.levelno, record.getMessage(), exc_info=record.exc_info)
+        """Log the record under the name of the library's logger. Never raises: libraries do not expect that."""
+        try:
+            log = structlog.get_logger(part=record.name)
+            log.log(record.levelno, record.getMessage(), exc_info=record.exc_info)
+        except Exception:  # noqa: BLE001  As handlers of the standard library.
+            self.handleError(record)

@@ -82,3 +82,10 @@ def test_libraries_log_the_same_way() -> None:
     logging.getLogger("aiohttp.server").info("chatter")
     value = json.loads(stream.getvalue())
     assert (value["event"], value["part"], value["level"]) == ("odd request", "aiohttp.server", "warning")
+
+
+def test_records_that_cannot_be_written_hurt_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A library that logs does not expect an error, and an event loop ends by it."""
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    log_to_stream(json=False, stream=io.StringIO())
+    logging.getLogger("asyncio").warning("%d descriptors", "no")
