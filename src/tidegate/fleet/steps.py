@@ -22,11 +22,10 @@ from tidegate.names import ObjectKey
 from tidegate.plan.infrastructure import Infrastructure, KeptInfrastructure
 
 
-class Apply(msgspec.Struct, frozen=True, kw_only=True):
-    """Make an object what it should be. ``found`` None: it is not known to be there."""
+class _Making(msgspec.Struct, frozen=True, kw_only=True):
+    """A step towards what an object should be; ``digest`` says what that is."""
 
     manifest: Manifest
-    found: Found | None
 
     @property
     def key(self) -> ObjectKey:
@@ -39,25 +38,8 @@ class Apply(msgspec.Struct, frozen=True, kw_only=True):
         return self.manifest.digest
 
 
-class Replace(msgspec.Struct, frozen=True, kw_only=True):
-    """Delete an object that cannot become what is wanted, once it is certain that what is wanted can be made."""
-
-    manifest: Manifest
-    found: Found
-
-    @property
-    def key(self) -> ObjectKey:
-        """Which object it is about."""
-        return self.manifest.key
-
-    @property
-    def digest(self) -> str:
-        """What it is to make room for."""
-        return self.manifest.digest
-
-
-class Remove(msgspec.Struct, frozen=True, kw_only=True):
-    """Delete an object that is not wanted any more."""
+class _Changing(msgspec.Struct, frozen=True, kw_only=True):
+    """A step with an object that is there; ``digest`` says for the sake of what, empty: of nothing."""
 
     found: Found
     digest: str = ""
@@ -66,6 +48,31 @@ class Remove(msgspec.Struct, frozen=True, kw_only=True):
     def key(self) -> ObjectKey:
         """Which object it is about."""
         return self.found.key
+
+
+class Apply(_Making, frozen=True, kw_only=True):
+    """Make an object what it should be. ``found`` None: it is not known to be there."""
+
+    found: Found | None
+
+
+class Replace(_Making, frozen=True, kw_only=True):
+    """Delete an object that cannot become what is wanted, once it is certain that what is wanted can be made."""
+
+    found: Found
+
+
+class Remove(_Changing, frozen=True, kw_only=True):
+    """Delete an object that is not wanted any more."""
+
+
+class Renew(_Changing, frozen=True, kw_only=True):
+    """Give a Secret other data, and leave all else as it is."""
+
+    data: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        return f"Renew({self.key})"
 
 
 class Blocked(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,22 +81,6 @@ class Blocked(msgspec.Struct, frozen=True, kw_only=True):
     key: ObjectKey
     message: str
     digest: str = ""
-
-
-class Renew(msgspec.Struct, frozen=True, kw_only=True):
-    """Give a Secret other data, and leave all else as it is."""
-
-    found: Found
-    data: Mapping[str, str]
-    digest: str = ""
-
-    def __repr__(self) -> str:
-        return f"Renew({self.key})"
-
-    @property
-    def key(self) -> ObjectKey:
-        """Which object it is about."""
-        return self.found.key
 
 
 Step = Apply | Replace | Remove | Blocked | Renew
