@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from tidegate.model.diagnostics import Diagnostic
+
 
 class ViewStruct(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Base of the API's types: camelCase on the wire."""
@@ -100,3 +102,15 @@ class State(ViewStruct, frozen=True, kw_only=True):
     objects: tuple[dict[str, Any], ...]
     problems: tuple[Problem, ...]
     cluster: bool = False
+
+
+def problem_of(diagnostic: Diagnostic) -> Problem:
+    """A diagnostic as the API shows it."""
+    return Problem(
+        severity=diagnostic.severity.value,
+        file=diagnostic.location.file,
+        line=diagnostic.location.line,
+        object=str(diagnostic.object) if diagnostic.object is not None else "",
+        path=diagnostic.path,
+        message=diagnostic.message,
+    )

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from tidegate.admin.objects import ApiObject, condition, namespace_of, path_of
-from tidegate.admin.view import ListenerView, Problem, State
+from tidegate.admin.view import ListenerView, Problem, State, problem_of
 from tidegate.cli.hints.inventory import Hint
 from tidegate.cli.hints.parents import parent_conditions
 from tidegate.cli.listeners import share_text
@@ -61,18 +61,6 @@ def verdict(
 
 def _gravity(item: Diagnostic) -> int:
     return list(Severity).index(item.severity)
-
-
-def problem_of(item: Diagnostic) -> Problem:
-    """A diagnostic as the API shows it."""
-    return Problem(
-        severity=item.severity.value,
-        file=item.location.file,
-        line=item.location.line,
-        object=str(item.object) if item.object is not None else "",
-        path=item.path,
-        message=item.message,
-    )
 
 
 def text_of(found: Verdict) -> str:

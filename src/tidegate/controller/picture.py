@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from tidegate.admin.view import BackendTraffic, BackendView, Instance, ListenerView, Problem, State
+from tidegate.admin.view import BackendTraffic, BackendView, Instance, ListenerView, State, problem_of
 from tidegate.core.attachment import SERVING
 from tidegate.core.backends import BACKENDS, Resolved, backend_key
 from tidegate.core.compile import POOLS
@@ -38,7 +38,7 @@ def picture(
         instance=instance,
         listeners=tuple(_listeners(decision, statuses, _by_listener(traffic))),
         objects=tuple(_objects(decision, statuses)) if objects else (),
-        problems=tuple(map(_problem, diagnostics)),
+        problems=tuple(map(problem_of, diagnostics)),
     )
 
 
@@ -138,15 +138,4 @@ def _backend_traffic(counted: Traffic | None) -> BackendTraffic | None:
         active=counted.active,
         received=counted.received,
         sent=counted.sent,
-    )
-
-
-def _problem(diagnostic: Diagnostic) -> Problem:
-    return Problem(
-        severity=diagnostic.severity.value,
-        file=diagnostic.location.file,
-        line=diagnostic.location.line,
-        object=str(diagnostic.object) if diagnostic.object is not None else "",
-        path=diagnostic.path,
-        message=diagnostic.message,
     )
