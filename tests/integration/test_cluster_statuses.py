@@ -22,7 +22,7 @@ from support.statuses import (
     raw_parent,
     route_status,
 )
-from support.waiting import eventually, steadily
+from support.waiting import eventually, silence
 from tidegate.core.reasons import ConditionType
 from tidegate.model.encode import status_to_mapping
 from tidegate.model.routes import ParentReference
@@ -76,12 +76,7 @@ async def settled(writing: ClusterWriting, outcome: WriteOutcome, count: int, ki
 
 async def quiet(writing: ClusterWriting, during: float = 0.5) -> None:
     """Fails when the writer asks anything of the server for a while."""
-    before = len(writing.client.requests)
-
-    async def probe() -> int:
-        return len(writing.client.requests)
-
-    await steadily(probe, lambda count: count == before, what="no request", during=during)
+    await silence(writing.client.requests, during=during)
 
 
 EVERY_CONDITION = tuple(condition(kind.value) for kind in ConditionType)

@@ -12,7 +12,7 @@ from support import manifests
 from support.backends import Backend, EndsFirst, answer_after_end, echo
 from support.clients import Ending, Refused, Served, Tally, ask, ask_many, connection, crowd, who_serves
 from support.ports import Ports
-from support.waiting import eventually, steadily
+from support.waiting import arrival, eventually, silence, steadily
 
 
 async def test_backend_says_who_it_is_and_counts() -> None:
@@ -111,6 +111,17 @@ async def test_eventually_fails_with_what_was_awaited() -> None:
     await steadily(answer, lambda number: number == 3, what="three", during=0.02)
     with pytest.raises(AssertionError, match="no longer so: four; answer: 3"):
         await steadily(answer, lambda number: number == 4, what="four", during=0.02)
+
+
+async def test_silence_ends_with_what_arrives() -> None:
+    """What was seen before does not break it."""
+    seen = ["one"]
+    await arrival(seen, 1, what="words")
+    await silence(seen, during=0.02)
+    asyncio.get_running_loop().call_later(0.01, seen.append, "two")
+    with pytest.raises(AssertionError, match="no longer so: silence; answer: 2"):
+        await silence(seen, during=5)
+    await arrival(seen, 2, what="words")
 
 
 def test_ports_are_distinct_free_and_never_of_a_client(ports: Ports) -> None:

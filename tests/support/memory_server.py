@@ -11,6 +11,7 @@ import copy
 from collections.abc import AsyncIterator
 from typing import Any
 
+from support.running import running
 from support.statuses import Raw
 from tidegate.errors import KubeError
 from tidegate.model.observed import Observed
@@ -124,9 +125,5 @@ class Writing:
     @contextlib.asynccontextmanager
     async def leading(self) -> AsyncIterator[None]:
         """Let it lead while the block runs."""
-        async with asyncio.TaskGroup() as tasks:
-            task = tasks.create_task(self.writer.run())
-            try:
-                yield
-            finally:
-                task.cancel()
+        async with running(self.writer.run()):
+            yield

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sized
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -49,3 +49,22 @@ async def steadily(
         if not holds(answer):
             raise AssertionError(f"no longer so: {what}; answer: {answer!r}")
         await asyncio.sleep(every)
+
+
+async def arrival(seen: Sized, count: int, *, what: str) -> None:
+    """Returns once so many of ``what`` were ``seen``, and fails the test when they do not come."""
+
+    async def probe() -> int:
+        return len(seen)
+
+    await eventually(probe, lambda found: found >= count, what=f"{count} {what}")
+
+
+async def silence(seen: Sized, *, during: float) -> None:
+    """Fails the test when more is ``seen`` in the next ``during`` seconds than now."""
+    before = len(seen)
+
+    async def probe() -> int:
+        return len(seen)
+
+    await steadily(probe, lambda count: count == before, what="silence", during=during)

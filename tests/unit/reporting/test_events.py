@@ -12,8 +12,9 @@ import pytest
 import structlog
 
 from support.resources import class_key, gateway_key
+from support.running import running as beside
 from support.statuses import Raw, crd_default, raw_condition
-from support.waiting import eventually, steadily
+from support.waiting import arrival, silence
 from tidegate.errors import KubeError
 from tidegate.names import CONTROLLER_NAME, ObjectKey
 from tidegate.reporting.base import Subject, Written
@@ -47,20 +48,11 @@ class Events:
 
     async def come(self, count: int) -> None:
         """Returns once there were so many requests."""
-
-        async def probe() -> int:
-            return len(self.requests)
-
-        await eventually(probe, lambda found: found >= count, what=f"{count} requests")
+        await arrival(self.requests, count, what="requests")
 
     async def rest(self) -> None:
         """Fails when there are more requests for a moment."""
-        before = len(self.requests)
-
-        async def probe() -> int:
-            return len(self.requests)
-
-        await steadily(probe, lambda count: count == before, what="silence", during=0.1)
+        await silence(self.requests, during=0.1)
 
 
 @pytest.fixture
@@ -78,13 +70,9 @@ def recorder(server: Events) -> EventRecorder:
 @contextlib.asynccontextmanager
 async def running(recorder: EventRecorder) -> AsyncIterator[None]:
     """Let it write while the block runs."""
-    async with asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(recorder.run())
+    async with beside(recorder.run()):
         await asyncio.sleep(0)
-        try:
-            yield
-        finally:
-            task.cancel()
+        yield
 
 
 def tell(recorder: EventRecorder, note: str = "text", subject: Subject = GATEWAY) -> None:

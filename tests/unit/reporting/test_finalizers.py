@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -12,7 +9,8 @@ import structlog
 
 from support.memory_server import MemoryServer, path_of
 from support.resources import class_key
-from support.waiting import eventually, steadily
+from support.running import running
+from support.waiting import arrival, eventually, silence
 from tidegate.errors import KubeError
 from tidegate.reporting.finalizers import FINALIZER, ClassFinalizers
 
@@ -50,12 +48,7 @@ class Classes(MemoryServer):
 
     async def rest(self) -> None:
         """Fails when anything is asked for a moment."""
-        before = len(self.requests)
-
-        async def probe() -> int:
-            return len(self.requests)
-
-        await steadily(probe, lambda count: count == before, what="silence", during=0.1)
+        await silence(self.requests, during=0.1)
 
 
 @pytest.fixture
@@ -70,22 +63,11 @@ def keeper(server: Classes) -> ClassFinalizers:
     return ClassFinalizers(server)
 
 
-@contextlib.asynccontextmanager
-async def running(keeper: ClassFinalizers) -> AsyncIterator[None]:
-    """Let it run while the block runs."""
-    async with asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(keeper.run())
-        try:
-            yield
-        finally:
-            task.cancel()
-
-
 async def test_a_class_in_use_has_the_finalizer(server: Classes, keeper: ClassFinalizers) -> None:
     """From the first Gateway to the last; those of others are left alone."""
     server.add("class", OTHER)
     keeper.set({"class": True})
-    async with running(keeper):
+    async with running(keeper.run()):
         await server.become("class", OTHER, FINALIZER)
         keeper.set({"class": False})
         await server.become("class", OTHER)
@@ -97,12 +79,8 @@ async def test_what_is_right_is_not_written(server: Classes, keeper: ClassFinali
     server.add("free")
     keeper.set({"used": True, "free": False})
     for _ in range(2):
-        async with running(keeper):
-
-            async def asked() -> int:
-                return len(server.requests)
-
-            await eventually(asked, lambda count: count >= 2, what="both are looked at")
+        async with running(keeper.run()):
+            await arrival(server.requests, 2, what="looks")
             keeper.set({"used": True, "free": False})
             await server.rest()
         assert sorted(server.requests) == [f"GET {path_of(class_key(name))}" for name in ("free", "used")]
@@ -122,12 +100,8 @@ async def test_a_class_that_goes_gets_none(server: Classes, keeper: ClassFinaliz
     server.add("late", OTHER, deletionTimestamp="2026-01-01T00:00:00Z")
     server.add("kept", FINALIZER, deletionTimestamp="2026-01-01T00:00:00Z")
     keeper.set({"late": True, "kept": True})
-    async with running(keeper):
-
-        async def asked() -> int:
-            return len(server.requests)
-
-        await eventually(asked, lambda count: count >= 2, what="both are looked at")
+    async with running(keeper.run()):
+        await arrival(server.requests, 2, what="looks")
         await server.rest()
         assert (server.finalizers("late"), server.finalizers("kept")) == ([OTHER], [FINALIZER])
         keeper.set({"late": True, "kept": False})
@@ -139,7 +113,7 @@ async def test_a_class_that_is_gone_is_no_failure(server: Classes, keeper: Class
     server.add("here")
     keeper.set({"gone": True, "here": True})
     with structlog.testing.capture_logs() as events:
-        async with running(keeper):
+        async with running(keeper.run()):
             await server.become("here", FINALIZER)
             await server.rest()
     assert events == []
@@ -155,7 +129,7 @@ async def test_a_failure_is_tried_again(
     server.failures.extend(KubeError("no", status=status) for _ in range(3))
     keeper.set({"a": True, "b": True})
     with structlog.testing.capture_logs() as events:
-        async with running(keeper):
+        async with running(keeper.run()):
             await server.become("a", FINALIZER)
             await server.become("b", FINALIZER)
     assert len(events) <= 2 * logged
@@ -168,7 +142,7 @@ async def test_somebody_who_removes_it_is_noticed_in_time(
     monkeypatch.setattr("tidegate.reporting.finalizers.RECHECK_S", 0.05)
     server.add("class")
     keeper.set({"class": True})
-    async with running(keeper):
+    async with running(keeper.run()):
         await server.become("class", FINALIZER)
         server.finalizers("class").remove(FINALIZER)
         await server.become("class", FINALIZER)

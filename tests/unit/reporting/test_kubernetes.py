@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 import pytest
 import structlog
@@ -11,7 +10,7 @@ import structlog
 from support.memory_server import MemoryServer, Writing, observed, path_of
 from support.resources import class_key, gateway_key, route_key
 from support.statuses import FOREIGN, class_status, crd_default, gateway_status, raw_parent, route_status
-from support.waiting import eventually, steadily
+from support.waiting import eventually, silence
 from tidegate.errors import KubeError
 from tidegate.reporting.kubernetes import CONCURRENCY, WriteOutcome
 
@@ -54,16 +53,6 @@ async def counted(writing: Writing, outcome: WriteOutcome, count: int = 1, kind:
     await eventually(probe, lambda found: found >= count, what=f"{count} times {outcome}")
 
 
-def silence(server: MemoryServer) -> Callable[[], Awaitable[int]]:
-    """How many requests there are beyond those that were made so far."""
-    before = len(server.requests)
-
-    async def probe() -> int:
-        return len(server.requests) - before
-
-    return probe
-
-
 async def test_a_status_is_written_and_told(server: MemoryServer, ready: Writing) -> None:
     """With one request to the status subresource; whoever asked for it learns of it."""
     async with ready.leading():
@@ -77,11 +66,11 @@ async def test_a_status_is_written_and_told(server: MemoryServer, ready: Writing
 
 async def test_nothing_is_written_without_leading(server: MemoryServer, ready: Writing) -> None:
     """Not before the lead, nor after it."""
-    await steadily(silence(server), lambda count: count == 0, what="silence", during=0.05)
+    await silence(server.requests, during=0.05)
     async with ready.leading():
         await counted(ready, WriteOutcome.WRITTEN)
     ready.writer.publish({GATEWAY: gateway_status(addresses=())})
-    await steadily(silence(server), lambda count: count == 0, what="silence", during=0.2)
+    await silence(server.requests, during=0.2)
     async with ready.leading():
         await counted(ready, WriteOutcome.WRITTEN, 2)
     assert server.status(GATEWAY)["addresses"] == []
@@ -94,19 +83,18 @@ async def test_what_is_there_needs_no_request(server: MemoryServer, ready: Writi
     later = Writing(server)
     later.writer.observe(GATEWAY, server.put(GATEWAY, server.status(GATEWAY)))
     later.writer.publish({GATEWAY: gateway_status()})
-    quiet = silence(server)
+    server.requests.clear()
     async with later.leading():
         await counted(later, WriteOutcome.UNCHANGED)
-    assert await quiet() == 0
+    assert server.requests == []
 
 
 async def test_the_echo_causes_nothing(server: MemoryServer, ready: Writing) -> None:
     """The watch brings back what we wrote."""
     async with ready.leading():
         await counted(ready, WriteOutcome.WRITTEN)
-        quiet = silence(server)
         ready.writer.observe(GATEWAY, observed(server.objects[path_of(GATEWAY)]))
-        await steadily(quiet, lambda count: count == 0, what="silence", during=0.2)
+        await silence(server.requests, during=0.2)
     assert ready.counts == {("Gateway", WriteOutcome.WRITTEN): 1}
 
 
@@ -132,7 +120,7 @@ async def test_a_lost_object_is_left_alone(server: MemoryServer, ready: Writing,
         server.failures.append(answer(409))
     async with ready.leading():
         await counted(ready, WriteOutcome.CONFLICT if when == "get" else WriteOutcome.UNCHANGED)
-        await steadily(silence(server), lambda count: count == 0, what="silence", during=0.2)
+        await silence(server.requests, during=0.2)
     assert len(server.requests) == 1 + (when == "get")
 
 
@@ -142,7 +130,7 @@ async def test_an_invalid_status_is_told_once(server: MemoryServer, ready: Writi
     with structlog.testing.capture_logs() as events:
         async with ready.leading():
             await counted(ready, WriteOutcome.FAILED)
-            await steadily(silence(server), lambda count: count == 0, what="silence", during=0.2)
+            await silence(server.requests, during=0.2)
     assert [(event["event"], event["object"]) for event in events] == [
         ("status refused by the API server", "Gateway default/gw")
     ]
@@ -238,7 +226,7 @@ async def test_leftovers_go_when_all_is_published(server: MemoryServer, writing:
     """Entries of ours that nobody wants, once it is said that everything was published."""
     writing.writer.observe(ROUTE, server.put(ROUTE, {"parents": [raw_parent()]}))
     async with writing.leading():
-        await steadily(silence(server), lambda count: count == 0, what="silence", during=0.1)
+        await silence(server.requests, during=0.1)
         writing.writer.complete()
         await counted(writing, WriteOutcome.WRITTEN)
     assert server.status(ROUTE) == {"parents": []}
@@ -260,7 +248,7 @@ async def test_a_deleted_object_is_not_written(server: MemoryServer, ready: Writ
     """Even when its status is still in force."""
     ready.writer.observe(GATEWAY, None)
     async with ready.leading():
-        await steadily(silence(server), lambda count: count == 0, what="silence", during=0.1)
+        await silence(server.requests, during=0.1)
 
 
 async def test_a_slow_server_does_not_hold_up_the_caller(server: MemoryServer, ready: Writing) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from support.backends import Backend
 from support.clients import who_serves
+from support.running import running
 from support.static_envoy import cluster, proxy, static_envoy
 from support.waiting import eventually
 from tidegate.dataplanes.envoy.accesslog import AccessLogOptions, access_log
@@ -20,17 +20,6 @@ from tidegate.dataplanes.envoy.logtail import LONGEST_LINE, LogTail, Position, R
 from tidegate.errors import DataPlaneError
 
 POLL = 0.005
-
-
-@asynccontextmanager
-async def running(tail: LogTail) -> AsyncIterator[None]:
-    """The tail at work; cancelled at the end of the block."""
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(tail.run())
-        try:
-            yield
-        finally:
-            task.cancel()
 
 
 async def reaches(lines: list[str], expected: list[str]) -> None:
@@ -66,7 +55,7 @@ def path(tmp_path: Path) -> Path:
 async def test_file_that_comes_later(path: Path) -> None:
     """The file may be made after the start, and its lines are relayed as they come."""
     lines: list[str] = []
-    async with running(LogTail(path, lines.append, poll=POLL)):
+    async with running(LogTail(path, lines.append, poll=POLL).run()):
         await asyncio.sleep(0)
         append(path, "one\ntwo\n")
         await reaches(lines, ["one", "two"])
@@ -77,7 +66,7 @@ async def test_file_that_comes_later(path: Path) -> None:
 async def test_partial_lines(path: Path) -> None:
     """A line is relayed when its end is written, empty lines never."""
     lines: list[str] = []
-    async with running(LogTail(path, lines.append, poll=POLL)):
+    async with running(LogTail(path, lines.append, poll=POLL).run()):
         append(path, "be")
         append(path, "gun\r\n\nnext\nha")
         await reaches(lines, ["begun", "next"])
@@ -89,7 +78,7 @@ async def test_end_relays_what_is_there(path: Path) -> None:
     """Cancelled, the tail relays what was written last, even without a line end."""
     lines: list[str] = []
     append(path, "one\n")
-    async with running(LogTail(path, lines.append, poll=60)):
+    async with running(LogTail(path, lines.append, poll=60).run()):
         await reaches(lines, ["one"])
         append(path, "two\nlast words")
     assert lines == ["one", "two", "last words"]
@@ -100,7 +89,7 @@ async def test_start_at_the_end(path: Path) -> None:
     append(path, "old\n")
     lines: list[str] = []
     tail = LogTail(path, lines.append, start="end", poll=POLL)
-    async with running(tail):
+    async with running(tail.run()):
         await becomes(lambda: tail.position is not None, "file opened")
         append(path, "new\n")
         await reaches(lines, ["new"])
@@ -111,11 +100,11 @@ async def test_goes_on_where_another_was(path: Path) -> None:
     append(path, "one\ntwo\n")
     lines: list[str] = []
     first = LogTail(path, lines.append, poll=POLL)
-    async with running(first):
+    async with running(first.run()):
         await reaches(lines, ["one", "two"])
     append(path, "three\n")
     assert first.position is not None
-    async with running(LogTail(path, lines.append, start=first.position, poll=POLL)):
+    async with running(LogTail(path, lines.append, start=first.position, poll=POLL).run()):
         await reaches(lines, ["one", "two", "three"])
 
 
@@ -124,7 +113,7 @@ async def test_position_in_another_file(path: Path) -> None:
     append(path, "one\n")
     lines: list[str] = []
     other = Position(inode=path.stat().st_ino + 1, offset=3)
-    async with running(LogTail(path, lines.append, start=other, poll=POLL)):
+    async with running(LogTail(path, lines.append, start=other, poll=POLL).run()):
         await reaches(lines, ["one"])
 
 
@@ -135,7 +124,7 @@ async def test_position_in_a_file_renamed_meanwhile(path: Path) -> None:
     path.rename(path.with_name("envoy.log.1"))
     append(path, "three\n")
     lines: list[str] = []
-    async with running(LogTail(path, lines.append, start=position, poll=POLL)):
+    async with running(LogTail(path, lines.append, start=position, poll=POLL).run()):
         await becomes(lambda: len(lines) == 2, "both files relayed")
     assert sorted(lines) == ["three", "two"]
 
@@ -144,14 +133,14 @@ async def test_long_lines_and_odd_bytes(path: Path) -> None:
     """A line is cut at the limit, and bytes that are not UTF-8 are replaced."""
     path.write_bytes(b"x" * (3 * LONGEST_LINE) + b"\n\xff!\n")
     lines: list[str] = []
-    async with running(LogTail(path, lines.append, poll=POLL)):
+    async with running(LogTail(path, lines.append, poll=POLL).run()):
         await reaches(lines, ["x" * LONGEST_LINE, "\ufffd!"])
 
 
 async def test_cut_by_somebody_else(path: Path) -> None:
     """A file that was cut to nothing is followed from its new beginning."""
     lines: list[str] = []
-    async with running(LogTail(path, lines.append, poll=POLL)):
+    async with running(LogTail(path, lines.append, poll=POLL).run()):
         append(path, "a long first line\n")
         await reaches(lines, ["a long first line"])
         os.truncate(path, 0)
@@ -163,7 +152,7 @@ async def test_renamed_by_somebody_else(path: Path) -> None:
     """After a rename both files are followed, until the old one was still for long enough."""
     lines: list[str] = []
     tail = LogTail(path, lines.append, poll=POLL, still=0.05)
-    async with running(tail):
+    async with running(tail.run()):
         with path.open("a") as old:
             old.write("one\n")
             old.flush()
@@ -185,7 +174,7 @@ async def test_copy_and_cut(path: Path) -> None:
     lines: list[str] = []
     rotation = Rotation(max_bytes=100, keep=2)
     with path.open("ab", buffering=0) as writer:
-        async with running(LogTail(path, lines.append, rotation=rotation, poll=POLL)):
+        async with running(LogTail(path, lines.append, rotation=rotation, poll=POLL).run()):
             for number in range(4):
                 writer.write(f"{number}{'x' * 120}\n".encode())
                 await becomes(lambda: path.stat().st_size == 0, "file cut")
@@ -207,7 +196,7 @@ async def test_rename_and_reopen(path: Path) -> None:
         writers.append(path.open("ab", buffering=0))
 
     rotation = Rotation(max_bytes=100, keep=2, reopen=reopen)
-    async with running(LogTail(path, lines.append, rotation=rotation, poll=POLL, still=0.05)):
+    async with running(LogTail(path, lines.append, rotation=rotation, poll=POLL, still=0.05).run()):
         for number in range(300):
             writers[0].write(f"line {number}\n".encode())
             if number % 10 == 0:
@@ -232,7 +221,7 @@ async def test_reopen_that_fails(path: Path, monkeypatch: pytest.MonkeyPatch) ->
             path.touch()
 
         rotation = Rotation(max_bytes=10, reopen=reopen)
-        async with running(LogTail(path, lines.append, rotation=rotation, poll=POLL)):
+        async with running(LogTail(path, lines.append, rotation=rotation, poll=POLL).run()):
             writer.write(b"a long first line\n")
             await becomes(lambda: bool(asked), "asked")
             writer.write(b"still here\n")
@@ -256,7 +245,7 @@ async def test_opened_anew_at_the_last_moment(path: Path) -> None:
         asked.append("reopen")
 
     append(path, "long enough to be rotated\n")
-    async with running(LogTail(path, on_line, rotation=Rotation(max_bytes=20, reopen=reopen), poll=POLL)):
+    async with running(LogTail(path, on_line, rotation=Rotation(max_bytes=20, reopen=reopen), poll=POLL).run()):
         await becomes(lambda: asked == ["reopen"], "rotated")
         append(path.with_name("envoy.log.1"), "to the old file\n")
         await reaches(lines, ["long enough to be rotated", "to the old file", "to the new file"])
@@ -272,7 +261,7 @@ async def test_rename_that_came_no_further(path: Path) -> None:
     async def reopen() -> None:
         append(path, "three\n")
 
-    async with running(LogTail(path, lines.append, start=position, rotation=Rotation(reopen=reopen), poll=POLL)):
+    async with running(LogTail(path, lines.append, start=position, rotation=Rotation(reopen=reopen), poll=POLL).run()):
         await reaches(lines, ["two", "three"])
 
 
@@ -280,7 +269,7 @@ async def test_cannot_be_rotated(path: Path) -> None:
     """A rotation that fails leaves the file as it is and the lines coming."""
     lines: list[str] = []
     path.with_name("envoy.log.new").mkdir()
-    async with running(LogTail(path, lines.append, rotation=Rotation(max_bytes=1), poll=POLL)):
+    async with running(LogTail(path, lines.append, rotation=Rotation(max_bytes=1), poll=POLL).run()):
         append(path, "one\n")
         await reaches(lines, ["one"])
         append(path, "two\n")
@@ -299,7 +288,7 @@ async def test_more_than_one_piece(path: Path) -> None:
     count = 60_000
     path.write_text("".join(f"line {number}\n" for number in range(count)))
     lines: list[str] = []
-    async with running(LogTail(path, lines.append, poll=POLL)):
+    async with running(LogTail(path, lines.append, poll=POLL).run()):
         await becomes(lambda: len(lines) == count, "all relayed")
     assert lines[0] == "line 0"
     assert lines[-1] == f"line {count - 1}"
@@ -319,7 +308,7 @@ async def test_access_log_of_a_real_envoy(path: Path) -> None:
                 asked.append(await envoy.admin.post("/reopen_logs"))
 
             rotation = Rotation(max_bytes=4000, keep=2, reopen=reopen)
-            async with running(LogTail(path, lines.append, rotation=rotation, poll=POLL)):
+            async with running(LogTail(path, lines.append, rotation=rotation, poll=POLL).run()):
                 for _ in range(count):
                     assert await who_serves(envoy.port["foo"]) == "one"
                 await becomes(lambda: len(lines) >= count, "a line per connection")
