@@ -22,7 +22,7 @@ from envoy.config.core.v3 import base_pb2
 
 from tidegate.dataplanes.envoy import keepalive
 from tidegate.dataplanes.envoy.credentials import Credentials, ServerCredentials
-from tidegate.dataplanes.envoy.server import OPTIONS, Context, Conversation, discovery_handlers, hold
+from tidegate.dataplanes.envoy.server import OPTIONS, Calls, Context, Conversation, discovery_handlers, hold
 from tidegate.errors import DataPlaneError
 from tidegate.names import CONTROLLER_IDENTITY, proxy_scope
 from tidegate.telemetry.logs import logger
@@ -83,6 +83,7 @@ class FleetServer:
         self._port = 0
         self._numbers = itertools.count(1)
         self._denials = _Denials()
+        self._calls = Calls()
 
     @property
     def port(self) -> int:
@@ -133,6 +134,7 @@ class FleetServer:
         """End all streams and stop listening."""
         server, self._server = self._server, None
         if server is not None:
+            await self._calls.end()
             await server.stop(grace=None)
 
     async def _stream(self, _requests: Any, context: Context) -> None:
@@ -140,7 +142,8 @@ class FleetServer:
         scope = proxy_scope(identity)
         if scope is None:
             await self._deny(context, identity, "only a proxy is given a configuration")
-        await hold(context, lambda node: self._converse(scope, node))
+        with self._calls.answered():
+            await hold(context, lambda node: self._converse(scope, node))
 
     async def _report(self, messages: AsyncIterator[bytes], context: _AnyContext) -> bytes:
         identity = await self._identity(context)
@@ -148,8 +151,9 @@ class FleetServer:
             await self._deny(context, identity, "only a replica of the controller may report")
         replica = self._attend(f"{context.peer()}#{next(self._numbers)}")
         try:
-            async for message in messages:
-                replica.receive(message)
+            with self._calls.answered():
+                async for message in messages:
+                    replica.receive(message)
         finally:
             replica.end()
         return b""

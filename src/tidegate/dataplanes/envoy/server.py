@@ -8,7 +8,8 @@ own: requests go to the conversation, and whenever its ``wake`` event is set, wh
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -59,6 +60,36 @@ class Conversation(Protocol):
         ...
 
 
+class Calls:
+    """The calls that a server is answering, so that they end before it does.
+
+    gRPC cancels what still runs when a server stops, but does not wait for it. What is cancelled once more, while it
+    ends, because the event loop ends as well, it logs as an error, with a traceback.
+    """
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    @contextlib.contextmanager
+    def answered(self) -> Iterator[None]:
+        """Around the answer to a call."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            yield
+        finally:
+            self._tasks.discard(task)
+
+    async def end(self) -> None:
+        """Cancel all, and wait until they have ended."""
+        tasks = set(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+
 class XdsServer:
     """Serves delta ADS on ``socket``; ``converse`` makes the conversation of each new stream."""
 
@@ -66,6 +97,7 @@ class XdsServer:
         self._socket = socket
         self._converse = converse
         self._server: grpc.aio.Server | None = None
+        self._calls = Calls()
 
     async def start(self) -> None:
         """Listen. Takes over the path of an earlier server that is gone. Raises DataPlaneError."""
@@ -86,10 +118,12 @@ class XdsServer:
         """End all streams and stop listening."""
         server, self._server = self._server, None
         if server is not None:
+            await self._calls.end()
             await server.stop(grace=None)
 
     async def _stream(self, _requests: Any, context: Context) -> None:
-        await hold(context, lambda _: self._converse())
+        with self._calls.answered():
+            await hold(context, lambda _: self._converse())
 
 
 def discovery_handlers(stream: Callable[[Any, Context], Any]) -> grpc.GenericRpcHandler[Any, Any]:
