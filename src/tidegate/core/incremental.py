@@ -15,9 +15,11 @@ handed out as a ``Fault``, so that no object can stop the others.
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
+
+import msgspec
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -76,49 +78,62 @@ class Update:
         return self.changed.get(node, set())  # type: ignore[return-value]
 
 
-class _Cell:
-    """A key of a node: its value, what was read to compute it, and who read it.
+class _Cell(msgspec.Struct, eq=False, gc=False):
+    """A key of a node: its value, and who read it.
 
-    There are as many as there are keys of all nodes, so they are lean. ``readers`` is one cell for most, a tuple for a
-    few, and a set for many; the entries of an index, its value, are a tuple as long as they are few, and then a list.
+    There are as many as there are keys of all nodes, so they are lean: one reader, and one entry of an index, stands
+    for itself, and only several are in a collection. They are outside of garbage collection, for which they would be
+    larger, and which would look at them again and again: a graph that ends takes their cycles apart.
     """
 
-    __slots__ = ("key", "readers", "reads", "state", "value")
-
-    def __init__(self, state: _State, key: Hashable) -> None:
-        self.state = state
-        self.key = key
-        self.value: Any = None
-        self.reads: tuple[_Cell, ...] = ()
-        self.readers: _Cell | tuple[_Cell, ...] | set[_Cell] | None = None
+    state: _State
+    key: Hashable
+    value: Any = None
+    readers: _Cell | tuple[_Cell, ...] | set[_Cell] = ()
 
     def join(self, reader: _Cell) -> None:
         """Note one more reader."""
         readers = self.readers
-        if readers is None:
-            self.readers = reader
-        elif isinstance(readers, _Cell):
-            self.readers = (readers, reader)
-        elif isinstance(readers, set):
+        if isinstance(readers, set):
             readers.add(reader)
+        elif isinstance(readers, tuple):
+            more = (*readers, reader)
+            self.readers = reader if not readers else more if len(readers) < _FEW else set(more)
         else:
-            self.readers = (*readers, reader) if len(readers) < _FEW else {*readers, reader}
+            self.readers = (readers, reader)
 
     def leave(self, reader: _Cell) -> None:
         """Note that a reader reads it no more."""
         readers = self.readers
         if isinstance(readers, set):
             readers.discard(reader)
-        elif isinstance(readers, tuple):
-            self.readers = tuple(one for one in readers if one is not reader)
-        if readers is reader or not self.readers:
-            self.readers = None
+        else:
+            self.readers = tuple(one for one in _each(readers) if one is not reader)
+        if not self.readers:
+            self.readers = ()
             self.state.prune(self)
 
-    def each_reader(self) -> Iterable[_Cell]:
-        """All readers."""
-        readers = self.readers
-        return () if readers is None else (readers,) if isinstance(readers, _Cell) else readers
+
+class _Derived(_Cell):
+    """A key of a unit: also what was read to compute its value, by itself when it was one cell."""
+
+    reads: _Cell | tuple[_Cell, ...] = ()
+
+
+class _Several(list[Any]):
+    """The value of an index where there are several entries, sorted."""
+
+    __slots__ = ()
+
+
+def _each(cells: _Cell | tuple[_Cell, ...] | set[_Cell]) -> Collection[_Cell]:
+    """All of a cell's readers or reads."""
+    return (cells,) if isinstance(cells, _Cell) else cells
+
+
+def _entries(value: Any) -> Sequence[Any]:
+    """All entries that are the value of an index."""
+    return () if value is None else value if isinstance(value, _Several) else (value,)
 
 
 _FEW = 8
@@ -132,6 +147,7 @@ class _State:
 
     node: Node
     position: int
+    kind: type[_Cell]
     cells: dict[Hashable, _Cell] = field(default_factory=dict)
     dirty: dict[Hashable, Any] = field(default_factory=dict)
     repeats: dict[tuple[Hashable, Any], int] = field(default_factory=dict)
@@ -141,7 +157,7 @@ class _State:
         """The cell of a key, which is made if need be."""
         found = self.cells.get(key)
         if found is None:
-            found = self.cells[key] = _Cell(self, key)
+            found = self.cells[key] = self.kind(self, key)
         return found
 
     def value(self, key: Hashable) -> Any:
@@ -151,7 +167,7 @@ class _State:
 
     def prune(self, cell: _Cell) -> None:
         """Forget a cell that means nothing any more."""
-        if cell.value is None and cell.readers is None and not cell.reads:
+        if cell.value is None and not cell.readers and not (isinstance(cell, _Derived) and cell.reads):
             self.cells.pop(cell.key, None)
 
 
@@ -173,8 +189,7 @@ class View:
 
     def entries(self, index: Index[K, E], key: K) -> Sequence[E]:
         """The sorted entries of an index at ``key``. Not to be kept or changed by the caller."""
-        found: Sequence[E] = self._read(index, key) or ()
-        return found
+        return _entries(self._read(index, key))
 
     def begin(self, position: int) -> set[_Cell]:
         """Start recording for a node: only what stands before ``position`` may be read. Graph only."""
@@ -194,12 +209,23 @@ class Graph:
     """Holds the values of ``nodes``. Not shared between tasks; ``config`` is constant for its life."""
 
     def __init__(self, nodes: Sequence[Node], config: Any) -> None:
-        self._states: dict[Node, _State] = {node: _State(node, position) for position, node in enumerate(nodes)}
+        self._states: dict[Node, _State] = {
+            node: _State(node, position, _Derived if isinstance(node, Unit) else _Cell)
+            for position, node in enumerate(nodes)
+        }
         self._view = View(self._states, config)
         for node, state in self._states.items():
             source = node.source if isinstance(node, Index) else node.domain if isinstance(node, Unit) else None
             if source is not None:
                 self._states[source].followers.append(state)
+
+    def __del__(self) -> None:
+        for state in self._states.values():
+            for cell in state.cells.values():
+                cell.readers = ()
+                if isinstance(cell, _Derived):
+                    cell.reads = ()
+            state.cells.clear()
 
     def put(self, table: Table[K, V], key: K, value: V | None) -> None:
         """Set an input, or remove it with None. In force after the next ``update``."""
@@ -212,8 +238,7 @@ class Graph:
 
     def entries(self, index: Index[K, E], key: K) -> Sequence[E]:
         """The entries of an index as of the last update."""
-        found: Sequence[E] = self._states[index].value(key) or ()
-        return found
+        return _entries(self._states[index].value(key))
 
     def items(self, node: Table[K, V] | Unit[K, V]) -> Iterator[tuple[K, V]]:
         """All keys and values of a table or unit."""
@@ -257,6 +282,7 @@ class Graph:
         view = self._view
         for key in dirty:
             cell = state.cell(key)
+            assert isinstance(cell, _Derived)
             old = new = cell.value
             reads = view.begin(state.position)
             if domain.value(key) is None:
@@ -295,7 +321,7 @@ class Graph:
             follower.dirty.update(changed)
         for key in changed:
             cell = state.cells.get(key)
-            for reader in cell.each_reader() if cell is not None else ():
+            for reader in _each(cell.readers) if cell is not None else ():
                 reader.state.dirty.setdefault(reader.key, None)
 
 
@@ -305,12 +331,12 @@ def _set(cell: _Cell, value: Any) -> None:
         cell.state.prune(cell)
 
 
-def _record(cell: _Cell, reads: set[_Cell]) -> None:
+def _record(cell: _Derived, reads: set[_Cell]) -> None:
     """Note what was read to compute a cell."""
-    before = cell.reads
+    before = _each(cell.reads)
     if len(before) == len(reads) and all(read in reads for read in before):
         return
-    cell.reads = tuple(reads)
+    cell.reads = next(iter(reads)) if len(reads) == 1 else tuple(reads)
     for read in reads.difference(before):
         read.join(cell)
     for read in before:
@@ -324,18 +350,16 @@ def _enter(state: _State, pair: tuple[Hashable, Any]) -> bool:
     cell = state.cell(key)
     entries = cell.value
     if entries is None:
-        cell.value = (entry,)
+        cell.value = entry
         return True
+    if not isinstance(entries, _Several):
+        entries = _Several((entries,))
     place = bisect.bisect_left(entries, entry)
     if place < len(entries) and entries[place] == entry:
         state.repeats[pair] = state.repeats.get(pair, 1) + 1
         return False
-    if len(entries) == _FEW:
-        entries = cell.value = list(entries)
-    if isinstance(entries, list):
-        entries.insert(place, entry)
-    else:
-        cell.value = (*entries[:place], entry, *entries[place:])
+    entries.insert(place, entry)
+    cell.value = entries
     return True
 
 
@@ -349,13 +373,12 @@ def _withdraw(state: _State, pair: tuple[Hashable, Any]) -> bool:
     key, entry = pair
     cell = state.cells[key]
     entries = cell.value
-    place = bisect.bisect_left(entries, entry)
-    if isinstance(entries, list):
-        del entries[place]
-    else:
-        cell.value = (*entries[:place], *entries[place + 1 :])
-    if not cell.value:
+    if not isinstance(entries, _Several):
         _set(cell, None)
+        return True
+    del entries[bisect.bisect_left(entries, entry)]
+    if len(entries) == 1:
+        cell.value = entries[0]
     return True
 
 

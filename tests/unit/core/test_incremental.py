@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import pytest
 
 from tidegate.core.incremental import Graph, Index, Table, Unit, View
@@ -103,6 +105,19 @@ def test_removal_withdraws_everything(counting: Counting) -> None:
     graph = counting.graph
     assert [list(graph.items(node)) for node in (counting.double, counting.total)] == [[], []]
     assert all(not state.cells and not state.repeats for state in graph._states.values())
+
+
+def test_a_graph_that_ends_leaves_nothing_behind() -> None:
+    """Its cells refer to each other, and no collection looks at them."""
+    inputs: Table[str, set[int]] = Table("inputs")
+    copies: Unit[str, set[int]] = Unit("copies", inputs, lambda view, key: view.get(inputs, key))
+    value = {1}
+    kept = weakref.ref(value)
+    graph = Graph((inputs, copies), None)
+    graph.put(inputs, "a", value)
+    graph.update()
+    del value, graph
+    assert kept() is None
 
 
 def test_update_names_the_changed_keys(counting: Counting) -> None:

@@ -7,6 +7,7 @@ import pytest
 from support.generated import proxies
 from support.manifests import backend, gateway, gateway_class, listener, parent, service, tcproute
 from support.resources import World, gateway_key
+from tidegate.core.incremental import _each
 from tidegate.core.readiness import READY
 from tidegate.core.tables import SLICES_OF
 
@@ -53,7 +54,9 @@ def test_a_change_says_only_whose_proxies_changed() -> None:
     assert found.apply(proxies("one-tidegate", "10.0.0.1", ready=None)).ready == {}
     assert found.apply(proxies("web", "10.0.0.9")).ready == {}
     cells = found.decision.graph._states[READY].cells
-    reads = {key: [read.key for read in cell.reads if read.state.node is SLICES_OF] for key, cell in cells.items()}
+    reads = {
+        key: [read.key for read in _each(cell.reads) if read.state.node is SLICES_OF] for key, cell in cells.items()
+    }
     assert reads == {gateway_key(name): [("default", f"{name}-tidegate")] for name in ("one", "two")}
 
 
