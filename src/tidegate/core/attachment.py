@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from tidegate.core.gateways import LISTENERS, LISTENERS_AT, LISTENERS_OF, STANDING, ClassNotAccepted, Ours
+from tidegate.core.gateways import DECISIONS, LISTENERS, LISTENERS_OF, STANDING, ClassNotAccepted, Ours
 from tidegate.core.incremental import Index, Unit, View
 from tidegate.core.listeners import ListenerDecision
 from tidegate.core.precedence import Age, RankedRoute, age_of
@@ -90,7 +90,9 @@ def _relevant(view: View, gateway: ObjectKey, reference: ParentReference) -> lis
     if reference.section_name is not None:
         keys = [ListenerKey(gateway, reference.section_name)]
     elif reference.port is not None:
-        keys = list(view.entries(LISTENERS_AT, (gateway, reference.port)))
+        decision = view.get(DECISIONS, gateway)
+        listeners = decision.listeners if decision is not None else ()
+        keys = sorted(listener.key for listener in listeners if listener.spec.port == reference.port)
     else:
         keys = list(view.entries(LISTENERS_OF, gateway))
     found = [listener for key in keys if (listener := view.get(LISTENERS, key)) is not None]

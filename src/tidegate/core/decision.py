@@ -22,7 +22,6 @@ from tidegate.core.gateways import (
     IN_USE,
     LISTENER_DECISIONS,
     LISTENERS,
-    LISTENERS_AT,
     LISTENERS_OF,
     STANDING,
 )
@@ -71,7 +70,6 @@ NODES: tuple[Node, ...] = (
     LISTENER_DECISIONS,
     LISTENERS,
     LISTENERS_OF,
-    LISTENERS_AT,
     PARENTS,
     ATTACHMENTS,
     ATTACHED,

@@ -166,6 +166,3 @@ LISTENERS: Unit[ListenerKey, ListenerDecision] = Unit("listener decisions", LIST
 LISTENERS_OF: Index[ObjectKey, ListenerKey] = Index(
     "listeners of a gateway", LISTENERS, lambda key, _: [(key.owner, key)]
 )
-LISTENERS_AT: Index[tuple[ObjectKey, int], ListenerKey] = Index(
-    "listeners of a gateway at a port", LISTENERS, lambda key, value: [((key.owner, value.spec.port), key)]
-)
