@@ -12,15 +12,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from tidegate.dataplanes.nftables import bytecode, ruleset
 from tidegate.dataplanes.nftables.image import Steps
-from tidegate.dataplanes.nftables.ruleset import Element, Place
+from tidegate.dataplanes.nftables.ruleset import Element, Removable
 from tidegate.dataplanes.nftables.wire import Request
 from tidegate.names import SocketKey
 
 Send = Callable[[Sequence[Request]], Mapping[int, int]]
 """One transaction; returns the positions of the requests that were refused and why, -1 for the whole."""
-
-Removable = Place | str
-"""An element by its place, or the chain of a choice by its name."""
 
 
 def commit(table: str, work: Mapping[SocketKey, Steps], send: Send) -> dict[SocketKey, int]:

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import msgspec
 
 from tidegate.dataplanes.nftables import bytecode, ruleset
-from tidegate.dataplanes.nftables.ruleset import Choice, Element, Forwarding, Place
+from tidegate.dataplanes.nftables.ruleset import Choice, Content, Element, Forwarding, Place, Removable
 
 _COUNTED = frozenset({ruleset.LANES, ruleset.OPENED, ruleset.REFUSED, ruleset.TRAFFIC})
 """Where connections are counted for as long as they last: not removed with the socket."""
@@ -38,40 +38,38 @@ class Steps(msgspec.Struct, frozen=True):
 
 
 class Image:
-    """The kernel's table, as far as it changes with the plan."""
+    """The kernel's table, as far as it changes with the plan: of each element, no more than what is compared."""
 
     def __init__(self, elements: Iterable[Element] = (), choices: Mapping[str, Sequence[bytes]] | None = None) -> None:
-        self._elements: dict[Place, Element] = {}
+        self._contents: dict[Place, Content] = {}
         self._sizes: Counter[str] = Counter()
         self._choices: dict[str, tuple[bytes, ...]] = {}
         self.correct(elements, choices or {})
-        self._unclaimed = set(self._elements)
+        self._unclaimed = set(self._contents)
         self._unclaimed_chains = set(self._choices)
 
     def has(self, place: Place) -> bool:
         """Whether the kernel has an element there."""
-        return place in self._elements
+        return place in self._contents
 
     def is_empty(self, name: str) -> bool:
         """Whether a set or map has no element."""
         return not self._sizes[name]
 
-    def steps(self, before: Forwarding, wanted: Forwarding, *, admitted: bool) -> Steps:
+    def steps(self, before: Collection[Removable], wanted: Forwarding, *, admitted: bool) -> Steps:
         """From what a socket has (``before``) to what it should have; not ``admitted``: without its entry."""
         elements = [*wanted.elements, wanted.entry] if admitted else list(wanted.elements)
-        put = [one for one in elements if one.place not in self._elements]
-        replaced = [one for one in elements if one.place in self._elements and self._differs(one)]
-        entries = {before.entry.place, wanted.entry.place} - ({wanted.entry.place} if admitted else set())
-        present = {one.place for one in elements}
-        gone = [one.place for one in before.elements if one.place not in present and one.place.map not in _COUNTED]
-        chain = wanted.choice.chain if wanted.choice is not None else ""
+        choices = () if wanted.choice is None else (wanted.choice,)
+        needed: set[Removable] = {*(one.place for one in elements), *(one.chain for one in choices)}
+        gone = [one for one in dict.fromkeys((*before, wanted.entry.place)) if one not in needed]
+        places = [one for one in gone if isinstance(one, Place) and one in self._contents]
         return Steps(
-            choices=(wanted.choice,) if wanted.choice is not None and self._is_new(wanted.choice) else (),
-            put=tuple(put),
-            replaced=tuple(replaced),
-            ended=tuple(place for place in entries if place in self._elements),
-            dropped=tuple(place for place in gone if place in self._elements),
-            unused=(before.choice.chain,) if before.choice is not None and before.choice.chain != chain else (),
+            choices=tuple(one for one in choices if self._is_new(one)),
+            put=tuple(one for one in elements if one.place not in self._contents),
+            replaced=tuple(one for one in elements if self._contents.get(one.place, one.content) != one.content),
+            ended=tuple(one for one in places if one.map in ruleset.ENTRY_MAPS),
+            dropped=tuple(one for one in places if one.map not in ruleset.ENTRY_MAPS and one.map not in _COUNTED),
+            unused=tuple(one for one in gone if isinstance(one, str)),
         )
 
     def claim(self, forwarding: Forwarding) -> None:
@@ -86,8 +84,9 @@ class Image:
         """The marks that connections get which come in by these entries: of lanes, and of choices."""
         found: set[int] = set()
         for entry in entries:
-            if entry in self._elements:
-                mark = ruleset.mark_of(self._elements[entry].data)
+            content = self._contents.get(entry)
+            if isinstance(content, bytes):
+                mark = ruleset.mark_of(content)
                 found |= {mark, *bytecode.lanes_of(self._choices.get(self._chain_of(mark), ()))}
         return frozenset(found)
 
@@ -112,11 +111,11 @@ class Image:
         for choice in steps.choices:
             self._choices[choice.chain] = tuple(bytecode.digests(choice))
         for element in (*steps.put, *steps.replaced):
-            self._sizes[element.place.map] += element.place not in self._elements
-            self._elements[element.place] = element
+            self._sizes[element.place.map] += element.place not in self._contents
+            self._contents[element.place] = element.content
         self._remove(steps.ended)
 
-    def swept(self, steps: Steps, kept: Collection[Place | str] = ()) -> None:
+    def swept(self, steps: Steps, kept: Collection[Removable] = ()) -> None:
         """The later transaction is in force, but for what the kernel ``kept``: places and chains that are leftovers
         now.
         """
@@ -133,8 +132,8 @@ class Image:
 
     def correct(self, elements: Iterable[Element], choices: Mapping[str, Sequence[bytes]]) -> None:
         """The kernel was read again, and has these."""
-        self._elements = {element.place: element for element in elements}
-        self._sizes = Counter(place.map for place in self._elements)
+        self._contents = {element.place: element.content for element in elements}
+        self._sizes = Counter(place.map for place in self._contents)
         self._choices = {chain: tuple(digests) for chain, digests in choices.items()}
 
     def forget(self, places: Iterable[Place]) -> None:
@@ -143,17 +142,13 @@ class Image:
 
     def _remove(self, places: Iterable[Place]) -> None:
         for place in places:
-            self._sizes[place.map] -= self._elements.pop(place, None) is not None
+            self._sizes[place.map] -= self._contents.pop(place, None) is not None
             self._unclaimed.discard(place)
 
     def _chain_of(self, mark: int) -> str:
         """The chain of the choice that a mark stands for, if it stands for one."""
-        choice = self._elements.get(Place(ruleset.CHOICES, ruleset.mark_bytes(mark)))
-        return choice.chain if choice is not None else ""
-
-    def _differs(self, element: Element) -> bool:
-        present = self._elements[element.place]
-        return (present.data, present.chain, present.identity) != (element.data, element.chain, element.identity)
+        content = self._contents.get(Place(ruleset.CHOICES, ruleset.mark_bytes(mark)))
+        return content[0] if isinstance(content, tuple) else ""
 
     def _is_new(self, choice: Choice) -> bool:
         present = self._choices.get(choice.chain)

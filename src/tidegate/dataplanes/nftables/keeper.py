@@ -19,7 +19,16 @@ from tidegate.dataplanes.nftables.image import Image, Steps
 from tidegate.dataplanes.nftables.kernel import Kernel
 from tidegate.dataplanes.nftables.nft import Nft
 from tidegate.dataplanes.nftables.options import NftablesOptions
-from tidegate.dataplanes.nftables.ruleset import LANES, NOTHING, Forwarding, Place, Rung, entry_place, mark_bytes
+from tidegate.dataplanes.nftables.ruleset import (
+    LANES,
+    NOTHING,
+    Forwarding,
+    Place,
+    Removable,
+    Rung,
+    entry_place,
+    mark_bytes,
+)
 from tidegate.dataplanes.nftables.structure import TableName
 from tidegate.dataplanes.nftables.threads import to_the_end
 from tidegate.errors import DataPlaneError
@@ -49,7 +58,7 @@ class Keeper:
         self._nft = Nft()
         self._kernel = Kernel(table)
         self._image = Image()
-        self._present: dict[SocketKey, Forwarding] = {}
+        self._present: dict[SocketKey, tuple[Removable, ...]] = {}
         self._rungs: set[Rung] = set()
         self._generation = 0
         self._shape: tuple[int, Mapping[str, int]] = (0, {})
@@ -83,7 +92,7 @@ class Keeper:
         async with self._working:
             await self._climb({rung for one in wanted.values() for rung in one.forwarding.rungs})
             work = {
-                key: self._image.steps(self._present.get(key, NOTHING), one.forwarding, admitted=one.admitted)
+                key: self._image.steps(self._present.get(key, ()), one.forwarding, admitted=one.admitted)
                 for key, one in wanted.items()
             }
             done = await to_the_end(self._counting, self._kernel.commit, work)
@@ -98,7 +107,7 @@ class Keeper:
             if one.forwarding is NOTHING:
                 self._present.pop(key, None)
             else:
-                self._present[key] = one.forwarding
+                self._present[key] = one.forwarding.removable
         if actual is not None:
             # Perhaps the kernel refused because something is there that the image does not show.
             self._image.correct(actual.elements, adoption(actual, ()).choices)

@@ -15,10 +15,10 @@ import msgspec
 from tidegate.dataplanes.nftables import bytecode, ruleset
 from tidegate.dataplanes.nftables.adoption import Contents
 from tidegate.dataplanes.nftables.bytecode import Counted, TableFact
-from tidegate.dataplanes.nftables.commit import Removable, commit, empty, sweep
+from tidegate.dataplanes.nftables.commit import commit, empty, sweep
 from tidegate.dataplanes.nftables.image import Steps
 from tidegate.dataplanes.nftables.netlink import Netlink
-from tidegate.dataplanes.nftables.ruleset import Element, Place
+from tidegate.dataplanes.nftables.ruleset import Element, Place, Removable
 from tidegate.dataplanes.nftables.structure import TableName
 from tidegate.dataplanes.nftables.wire import Message, Request
 from tidegate.errors import DataPlaneError

@@ -11,6 +11,7 @@ import enum
 import ipaddress
 import struct
 from collections.abc import Sequence
+from functools import lru_cache
 
 import msgspec
 
@@ -57,11 +58,18 @@ class Rung(msgspec.Struct, frozen=True, order=True, cache_hash=True):
         return f"{self.ladder}{self.version}-{self.size}"
 
 
-class Place(msgspec.Struct, frozen=True, cache_hash=True, gc=False):
+class Place(msgspec.Struct, frozen=True, gc=False):
     """Where an element is: in this set or map, under this key."""
 
     map: str
     key: bytes
+
+
+Removable = Place | str
+"""An element by its place, or the chain of a choice by its name."""
+
+Content = bytes | tuple[str, bytes]
+"""What an element says to the kernel and to a later controller."""
 
 
 class Element(msgspec.Struct, frozen=True, gc=False):
@@ -74,6 +82,11 @@ class Element(msgspec.Struct, frozen=True, gc=False):
     chain: str = ""
     comment: str = ""
     identity: bytes = b""
+
+    @property
+    def content(self) -> Content:
+        """All but its place and comment. One with data has neither chain nor identity."""
+        return (self.chain, self.identity) if self.chain else self.data or self.identity
 
 
 class Choice(msgspec.Struct, frozen=True, gc=False):
@@ -94,6 +107,12 @@ class Forwarding(msgspec.Struct, frozen=True, gc=False):
     elements: tuple[Element, ...]
     choice: Choice | None
     rungs: tuple[Rung, ...]
+
+    @property
+    def removable(self) -> tuple[Removable, ...]:
+        """All that may have to go when something else is wanted."""
+        chains = () if self.choice is None else (self.choice.chain,)
+        return (self.entry.place, *(one.place for one in self.elements), *chains)
 
 
 NOTHING = Forwarding(Element(Place("", b"")), (), None, ())
@@ -153,8 +172,12 @@ def hairpin(mark: int, family: Family, address: bytes) -> Element:
     return Element(Place(name, mark_bytes(mark) + address + address))
 
 
+@lru_cache(maxsize=64)
 def mark_bytes(mark: int) -> bytes:
-    """A mark, or a number that the kernel drew, as its registers hold it: in the byte order of the host."""
+    """A mark, or a number that the kernel drew, as its registers hold it: in the byte order of the host.
+
+    What is made for a socket in one go has its mark in common.
+    """
     return _MARK.pack(mark)
 
 

@@ -13,7 +13,7 @@ from support.plans import forward, pool, socket_key
 from support.tables import Planner
 from tidegate.dataplanes.nftables.commit import commit, empty, entering, leaving, sweep
 from tidegate.dataplanes.nftables.image import Image, Steps
-from tidegate.dataplanes.nftables.ruleset import NOTHING, Element, Place
+from tidegate.dataplanes.nftables.ruleset import Element, Place
 from tidegate.dataplanes.nftables.wire import Request, attributes_of, text_of
 from tidegate.names import SocketKey
 
@@ -90,7 +90,7 @@ def test_order() -> None:
     wanted = planner.wanted(
         pool("a", ("10.0.0.1", 1)), forward(80, "a", "b", address="*"), forward(81, "a", address="::1")
     )
-    requests = entering("table", [Image().steps(NOTHING, one.forwarding, admitted=True) for one in wanted.values()])
+    requests = entering("table", [Image().steps((), one.forwarding, admitted=True) for one in wanted.values()])
     assert kinds(requests) == [NEW_CHAIN, DELETE_RULE, NEW_RULE, NEW_RULE] + [NEW_ELEMENT] * 5
     assert maps(requests[4:]) == ["choices", "endpoints4-1", "lanes", "sockets", "sockets6"]
 

@@ -52,7 +52,8 @@ class Writer:
         self.present: dict[SocketKey, Forwarding] = {}
 
     def write(self, key: SocketKey, wanted: Forwarding, *, admitted: bool = True) -> Steps:
-        steps = self.image.steps(self.present.get(key, NOTHING), wanted, admitted=admitted)
+        before = self.present.get(key, NOTHING).removable
+        steps = self.image.steps(before, wanted, admitted=admitted)
         self.kernel.enter(steps)
         self.kernel.leave(steps)
         self.image.claim(wanted)
@@ -160,7 +161,7 @@ def test_what_an_earlier_controller_left() -> None:
     elements = [*kept.elements, kept.entry, *gone.elements, gone.entry]
     choices = {one.chain: bytecode.digests(one) for one in (kept.choice, gone.choice)}
     image = Image(elements, choices)
-    assert image.steps(NOTHING, kept, admitted=True) == Steps()
+    assert image.steps((), kept, admitted=True) == Steps()
     image.claim(kept)
     left = image.leftovers()
     assert left.ended == (gone.entry.place,)
@@ -169,7 +170,7 @@ def test_what_an_earlier_controller_left() -> None:
     image.entered(Steps(ended=left.ended))
     image.swept(left)
     assert image.leftovers() == Steps()
-    assert image.steps(NOTHING, kept, admitted=True) == Steps()
+    assert image.steps((), kept, admitted=True) == Steps()
 
 
 def test_rules_that_somebody_changed() -> None:
@@ -178,14 +179,14 @@ def test_rules_that_somebody_changed() -> None:
     assert wanted.choice is not None
     changed = Element(wanted.entry.place, b"else")
     image = Image([*wanted.elements, changed], {wanted.choice.chain: [b"", b""]})
-    assert image.steps(NOTHING, wanted, admitted=True) == Steps(choices=(wanted.choice,), replaced=(wanted.entry,))
+    assert image.steps((), wanted, admitted=True) == Steps(choices=(wanted.choice,), replaced=(wanted.entry,))
 
 
 def test_comments_are_no_difference() -> None:
     """What is only for people is not written again."""
     wanted = Planner().forwarding(forward(80, "a"))
     bare = [Element(one.place, one.data, one.chain, identity=one.identity) for one in wanted.elements]
-    assert Image([*bare, wanted.entry]).steps(NOTHING, wanted, admitted=True) == Steps()
+    assert Image([*bare, wanted.entry]).steps((), wanted, admitted=True) == Steps()
 
 
 def test_leftovers_but_for_needed_entries() -> None:
@@ -210,14 +211,14 @@ def test_what_the_kernel_kept_is_a_leftover() -> None:
     planner, writer, key = Planner(), Writer(), socket_key(80)
     wanted = planner.forwarding(SPLIT)
     writer.write(key, wanted)
-    steps = writer.image.steps(wanted, NOTHING, admitted=False)
+    steps = writer.image.steps(wanted.removable, NOTHING, admitted=False)
     kept = {steps.dropped[0], steps.unused[0]}
     writer.image.entered(steps)
     writer.image.swept(steps, kept)
     assert wanted.choice is not None
     again = writer.image.leftovers()
     assert {*again.dropped, *again.unused} == kept
-    assert writer.image.steps(NOTHING, wanted, admitted=True).choices == (wanted.choice,)
+    assert writer.image.steps((), wanted, admitted=True).choices == (wanted.choice,)
     writer.image.claim(wanted)
     assert writer.image.leftovers() == Steps()
     writer.image.swept(again)

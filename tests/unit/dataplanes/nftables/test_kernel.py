@@ -18,7 +18,7 @@ from tidegate.dataplanes.nftables.image import Image, Steps
 from tidegate.dataplanes.nftables.kernel import Committed, Counts, Kernel, TableLostError
 from tidegate.dataplanes.nftables.nft import Nft
 from tidegate.dataplanes.nftables.options import NftablesOptions
-from tidegate.dataplanes.nftables.ruleset import NOTHING, Element, Forwarding, Place, Rung
+from tidegate.dataplanes.nftables.ruleset import Element, Forwarding, Place, Rung
 from tidegate.dataplanes.nftables.wire import Request
 from tidegate.errors import DataPlaneError
 from tidegate.names import SocketKey
@@ -49,7 +49,7 @@ def kernel(host: Host) -> Iterator[Kernel]:
 
 
 def steps(*forwardings: Forwarding) -> dict[SocketKey, Steps]:
-    return {socket_key(number): Image().steps(NOTHING, one, admitted=True) for number, one in enumerate(forwardings)}
+    return {socket_key(number): Image().steps((), one, admitted=True) for number, one in enumerate(forwardings)}
 
 
 def test_what_is_written_is_read(kernel: Kernel) -> None:
@@ -64,7 +64,7 @@ def test_what_is_written_is_read(kernel: Kernel) -> None:
     assert {"sockets", "refused", "endpoints6-1"} <= found.sets
     assert found.chains.keys() == {*structure.chains(NftablesOptions()), wanted.choice.chain}
     image = Image(found.elements, {name: found.digests[name] for name in [wanted.choice.chain]})
-    assert image.steps(NOTHING, wanted, admitted=True) == Steps()
+    assert image.steps((), wanted, admitted=True) == Steps()
 
 
 def test_how_nft_shows_it(kernel: Kernel, host: Host) -> None:
@@ -100,11 +100,11 @@ def test_removal(kernel: Kernel) -> None:
     """After both parts nothing is left but the lanes; a leftover's entry goes before what it led to."""
     planner, image = Planner(), Image()
     wanted = planner.forwarding(SPLIT)
-    first = image.steps(NOTHING, wanted, admitted=True)
+    first = image.steps((), wanted, admitted=True)
     kernel.commit({socket_key(80): first})
     image.entered(first)
     gone = planner.wanted(remove(80, "*"))[socket_key(80, "*")].forwarding
-    kernel.commit({socket_key(80): image.steps(wanted, gone, admitted=False)})
+    kernel.commit({socket_key(80): image.steps(wanted.removable, gone, admitted=False)})
     found = kernel.read()
     assert {one.place.map for one in found.elements} == {"lanes"}
     assert found.chains.keys() == structure.chains(NftablesOptions()).keys()
@@ -118,12 +118,12 @@ def test_what_the_kernel_keeps(kernel: Kernel, host: Host) -> None:
     """A chain to which a rule of somebody else leads stays, and is told; what goes is gone."""
     planner, image = Planner(), Image()
     wanted = planner.forwarding(SPLIT)
-    first = image.steps(NOTHING, wanted, admitted=True)
+    first = image.steps((), wanted, admitted=True)
     kernel.commit({socket_key(80): first})
     image.entered(first)
     host.nft(f"add rule inet {TABLE} find jump choice/tcp/any/80")
     gone = planner.wanted(remove(80, "*"))[socket_key(80, "*")].forwarding
-    done = kernel.commit({socket_key(80): image.steps(wanted, gone, admitted=False)})
+    done = kernel.commit({socket_key(80): image.steps(wanted.removable, gone, admitted=False)})
     busy = {"choice/tcp/any/80": "Device or resource busy"}
     assert done == Committed(faults={}, kept=busy)
     assert {one.place.map for one in kernel.read().elements} == {"lanes"}
