@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import enum
 import ipaddress
+import sys
 from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
@@ -128,13 +129,14 @@ class Reach:
 
     def limits(self, address: str, backends: Iterable[tuple[str, frozenset[Kind]]]) -> str:
         """What to say about clients of a socket on ``address`` that are refused by backends, of which the label and the
-        kinds of their endpoints are given; empty when there is nothing to say.
+        kinds of their endpoints are given; empty when there is nothing to say. Kept once, as it is said of many.
         """
-        return "; ".join(
+        said = (
             f"{whom} are refused by {label}, {why}"
             for label, kinds in backends
             for whom, why in self._refused(address, kinds)
         )
+        return sys.intern("; ".join(said))
 
     def audiences(self, address: str) -> tuple[Audience, ...]:
         """Who can connect to a socket on ``address``."""
