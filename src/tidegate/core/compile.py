@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from functools import lru_cache
 
 import msgspec
 
@@ -80,15 +81,20 @@ def _target(view: View, key: SocketKey) -> Target:
         for position, reference in enumerate(route.spec.rules[0].backend_refs):
             wanted = backend_key(winner, reference)
             backend = view.get(BACKENDS, wanted)
-            backends.append(
-                WeightedBackend(
-                    ref=str(position),
-                    weight=reference.weight,
-                    pool=backend.pool if isinstance(backend, Resolved) else None,
-                    label=wanted.label,
-                )
-            )
-    return Target(key=TargetKey(key), route=winner, backends=tuple(backends))
+            pool = backend.pool if isinstance(backend, Resolved) else None
+            backends.append(_share(position, reference.weight, pool, wanted.label))
+    return Target(key=TargetKey(key), route=winner, backends=_together(*backends))
+
+
+@lru_cache(maxsize=1024)
+def _share(position: int, weight: int, pool: PoolKey | None, label: str) -> WeightedBackend:
+    """One share of a target. Where many listeners lead to few Services, equal ones are one object."""
+    return WeightedBackend(ref=str(position), weight=weight, pool=pool, label=label)
+
+
+@lru_cache(maxsize=1024)
+def _together(*backends: WeightedBackend) -> tuple[WeightedBackend, ...]:
+    return backends
 
 
 def _socket(view: View, key: SocketKey) -> Socket:
