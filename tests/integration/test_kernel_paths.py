@@ -268,6 +268,19 @@ async def test_source_address_is_preserved(kernel: KernelRuns, hosts: World) -> 
         assert await answers(FRONT_4, FRONT_6) == {FRONT_4: f"app sees {CLIENT_4}", FRONT_6: f"app sees {CLIENT_6}"}
 
 
+async def test_backend_that_does_not_answer_through_the_gateway(kernel: KernelRuns, hosts: World) -> None:
+    """A backend that sees the client, and has no way back to it, leaves it waiting: the log says so, and why."""
+    async with Backend("app", host=BACKEND_4, at=hosts.backends) as app:
+        instance = await kernel.forward(app, arguments=("--source-address", "preserve"))
+        with socket.socket() as client:
+            client.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                client.connect((FRONT_4, PORT))
+            await instance.wait_text("connections are not answered", within=15.0)
+        assert "default/app" in instance.text()
+        assert "must send its answers through this host" in instance.text()
+
+
 @pytest.mark.parametrize("source", ["masquerade", "preserve"])
 async def test_client_that_is_its_own_backend(kernel: KernelRuns, hosts: World, source: str) -> None:
     """A hairpin works: the host of the backend connects to the gateway, and its own backend serves it."""

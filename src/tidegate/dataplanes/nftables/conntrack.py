@@ -23,25 +23,30 @@ from tidegate.dataplanes.nftables.wire import Request
 _NEW, _GET = 1 << 8, 1 << 8 | 1
 _MARK, _MARK_MASK = 8, 21
 _PROTOCOL_STATE, _TCP, _TCP_STATE = 4, 1, 1
-_SYN_RECEIVED, _ESTABLISHED, _FIN_WAIT, _CLOSE_WAIT = 2, 3, 4, 5
+_SYN_SENT, _SYN_RECEIVED, _ESTABLISHED, _FIN_WAIT, _CLOSE_WAIT = 1, 2, 3, 4, 5
 _OPEN = frozenset({_SYN_RECEIVED, _ESTABLISHED, _FIN_WAIT, _CLOSE_WAIT})
 
 
 class Connections(msgspec.Struct, frozen=True):
-    """How many connections are open per mark, and the marks of all that the kernel remembers."""
+    """How many connections are open per mark, the marks of all that the kernel remembers, and of those with one whose
+    first packet was not answered.
+    """
 
     open: Counter[int]
     remembered: frozenset[int]
+    unanswered: frozenset[int] = frozenset()
 
 
 def connections(netlink: Netlink, prefix: int) -> Connections:
     """Those whose mark begins with ``prefix``. Raises DataPlaneError."""
     found = _states(netlink, prefix)
+    ours = {(mark, state): count for (mark, state), count in found.items() if mark & marks.MASK == prefix}
     opened: Counter[int] = Counter()
-    for (mark, state), count in found.items():
-        if mark & marks.MASK == prefix and state in _OPEN:
+    for (mark, state), count in ours.items():
+        if state in _OPEN:
             opened[mark] += count
-    return Connections(opened, frozenset(mark for mark, _ in found if mark & marks.MASK == prefix))
+    unanswered = frozenset(mark for mark, state in ours if state == _SYN_SENT)
+    return Connections(opened, frozenset(mark for mark, _ in ours), unanswered)
 
 
 def _states(netlink: Netlink, prefix: int) -> Counter[tuple[int, int]]:

@@ -26,6 +26,7 @@ from tidegate.dataplanes.nftables.kernel import Counts, Kernel, TableLostError
 from tidegate.dataplanes.nftables.marks import Marks, SeriesOfMarks
 from tidegate.dataplanes.nftables.netlink import Netlink
 from tidegate.dataplanes.nftables.ruleset import mark_of
+from tidegate.dataplanes.nftables.silence import Silence
 from tidegate.dataplanes.nftables.structure import TableName
 from tidegate.dataplanes.nftables.threads import to_the_end
 from tidegate.dataplanes.traffic import RawCounters, Series, TrafficLedger
@@ -64,10 +65,15 @@ class Look(msgspec.Struct, frozen=True):
 
 
 class Meter:
-    """The counters of one plane, in a file at ``path`` beside the kernel's."""
+    """The counters of one plane, in a file at ``path`` beside the kernel's.
 
-    def __init__(self, path: Path, table: TableName, keeper: Keeper, marks: Marks) -> None:
+    ``advice`` is for who reads that connections are not answered.
+    """
+
+    def __init__(self, path: Path, table: TableName, keeper: Keeper, marks: Marks, *, advice: str) -> None:
         self._path = path
+        self._advice = advice
+        self._silence = Silence()
         self._keeper = keeper
         self._marks = marks
         # Apart from the keeper's, so that a look never waits for a change, nor the other way round.
@@ -135,7 +141,20 @@ class Meter:
                 _log.debug("counters not read", reason=str(error))
                 return
             self._last, self._told, self._told_of, self._changed = look, look.traffic, changes, True
+            self._tell_silence(look.connections)
             self._next_look = asyncio.get_running_loop().time() + max(FRESH_SECONDS, _LEISURE * look.seconds)
+
+    def _tell_silence(self, connections: Connections) -> None:
+        """Say whose connections hang."""
+        if not (connections.unanswered or self._silence):
+            return
+        owners = self._marks.series().owners()
+        unanswered, answered = (
+            {owners[mark] for mark in seen if mark in owners} for seen in (connections.unanswered, connections.open)
+        )
+        for series in self._silence.look(asyncio.get_running_loop().time(), unanswered, answered):
+            where = {"listener": str(series.listener), "backend": series.backend}
+            _log.warning("connections are not answered", **where, advice=self._advice)
 
     def look_soon(self) -> None:
         """There is something new to count: the next who asks gets a look."""

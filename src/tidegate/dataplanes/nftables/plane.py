@@ -55,6 +55,11 @@ SYSCTLS_FILE = "sysctls.json"
 _HOST_SECONDS = 2.0
 _DRAIN_POLL_SECONDS = 0.1
 
+_RETURN_ADVICE = (
+    "with --source-address preserve a backend must send its answers through this host; without it, any may serve"
+)
+_SILENCE_ADVICE = "something on the way drops packets, or the endpoint's host is down; tidegate doctor knows this host"
+
 _log = logger("nftables")
 
 
@@ -209,7 +214,8 @@ class NftablesDataPlane:
         self._addresses = await asyncio.to_thread(host_addresses)
         marks = Marks(keeper.origin.slot)
         catalog = Catalog(marks, facts, hairpins=self._options.preserve_source)
-        meter = Meter(self._directory / TRAFFIC_FILE, self._table, keeper, marks)
+        advice = _RETURN_ADVICE if self._options.preserve_source else _SILENCE_ADVICE
+        meter = Meter(self._directory / TRAFFIC_FILE, self._table, keeper, marks, advice=advice)
         try:
             former = await meter.load()
             marks.adopt(found.known, found.numbers | (await meter.connections()).remembered, former)

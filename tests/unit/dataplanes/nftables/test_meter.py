@@ -43,7 +43,7 @@ class Metered:
         self.planner = Planner(Marks(self.keeper.origin.slot))
 
     def meter(self) -> Meter:
-        self.meters.append(Meter(self.file, TABLE, self.keeper, self.planner.marks))
+        self.meters.append(Meter(self.file, TABLE, self.keeper, self.planner.marks, advice=""))
         return self.meters[-1]
 
     async def write(self, *changes: Change) -> None:

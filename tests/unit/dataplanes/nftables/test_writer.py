@@ -38,7 +38,7 @@ class Written:
         self.keeper = keeper
         self.marks = Marks(keeper.origin.slot)
         self.catalog = Catalog(self.marks, FACTS, hairpins=False)
-        self.meter = Meter(directory / "traffic.json", TABLE, keeper, self.marks)
+        self.meter = Meter(directory / "traffic.json", TABLE, keeper, self.marks, advice="")
         self.settlement = Settlement()
         self.published: list[SocketKey] = []
         self.writer = Writer(
