@@ -1,5 +1,6 @@
-"""Writes ``docs/benchmarks.md`` from what ``core.py`` and ``propagation.py`` measured last, and
-``docs/benchmarks-cluster.md`` from what ``cluster.py`` did. A page whose figures are not here stays as it is.
+"""Writes ``docs/benchmarks.md`` from what ``core.py`` and ``propagation.py`` measured last.
+
+For ``cluster.py``, which calls it, it writes ``docs/benchmarks-cluster.md``.
 """
 
 from __future__ import annotations
@@ -40,19 +41,16 @@ with *shared* ones all routes share eight Services.
 
 
 def main() -> None:
-    core, propagation, cluster = (figures.load(name) for name in ("core", "propagation", "cluster"))
-    if core is None and propagation is None and cluster is None:
-        raise SystemExit("nothing measured yet: run bench/core.py, bench/propagation.py or bench/cluster.py first")
+    core, propagation = (figures.load(name) for name in ("core", "propagation"))
     found = core or propagation
-    if found is not None:
-        parts = [_OPENING, "## Where\n", *_machine(found["machine"]), *_disturbance(core, propagation), _SHAPES]
-        if propagation is not None:
-            parts += [*_edits(propagation), *_starts(propagation)]
-        if core is not None:
-            parts += [*_changes(core), *_file_edits(core), *_cold(core)]
-        _write(TARGET, parts)
-    if cluster is not None:
-        write_cluster(cluster)
+    if found is None:
+        raise SystemExit("nothing measured yet: run bench/core.py or bench/propagation.py first")
+    parts = [_OPENING, "## Where\n", *_machine(found["machine"]), *_disturbance(core, propagation), _SHAPES]
+    if propagation is not None:
+        parts += [*_edits(propagation), *_starts(propagation)]
+    if core is not None:
+        parts += [*_changes(core), *_file_edits(core), *_cold(core)]
+    _write(TARGET, parts)
 
 
 def write_cluster(cluster: dict[str, Any]) -> None:
