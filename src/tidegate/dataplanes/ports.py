@@ -10,9 +10,9 @@ hand, is told by Envoy but without the holder's name. And translation in the ker
 connections away without either of them noticing.
 
 Linux: ``listening`` says which sockets listen on a port, ``/proc/PID/fd`` which of them are ours. The cost
-depends on neither the number of connections to anything else nor that of processes, and the descriptors
-are not even looked at while nobody listens. Only when a foreign socket was found are all processes
-searched for its holder's name.
+depends on neither the number of connections to anything else nor that of processes. Each connection of our own
+is a descriptor, so these are looked at only for a socket that was not known to be ours before (``Owned``). Only
+when a foreign socket was found are all processes searched for its holder's name.
 
 Elsewhere: a bind with SO_REUSEADDR alone, only for sockets that none of our processes holds, since
 such a probe cannot tell our own sockets from foreign ones. An intruder on a port that we hold already
@@ -51,15 +51,21 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
     pid: int | None
 
 
+Owned = dict[int, set[int]]
+"""The inodes of listening sockets that were found to be ours, by process id: what a look remembers for the next."""
+
 _MORE_LOOKS = 6
 
 _SOMEBODY = Holder(description="another process", pid=None)
 
 
-def foreign_listeners(sockets: Collection[SocketAddress], own_pids: Collection[int]) -> Mapping[SocketAddress, Holder]:
+def foreign_listeners(
+    sockets: Collection[SocketAddress], own_pids: Collection[int], owned: Owned | None = None
+) -> Mapping[SocketAddress, Holder]:
     """The foreign process that listens on each of ``sockets``; sockets without one are absent.
 
-    ``own_pids`` are our own processes that listen; ids of processes that ended do no harm.
+    ``own_pids`` are our own processes that listen; ids of processes that ended do no harm. ``owned`` is what earlier
+    looks remembered, and is brought up to date.
     A foreign socket counts when its address overlaps ours: a wildcard overlaps every address of its family,
     an IPv4 address its IPv6-mapped form, a foreign ``::`` that is not limited to IPv6 also IPv4, and
     ``WILDCARD_ADDRESS`` everything. ``::`` of ours means IPv6 alone.
@@ -69,20 +75,20 @@ def foreign_listeners(sockets: Collection[SocketAddress], own_pids: Collection[i
     if not sockets:
         return {}
     if sys.platform == "linux":
-        return _listed(sockets, own_pids)
+        return _listed(sockets, own_pids, {} if owned is None else owned)
     return _probed(sockets, own_pids)
 
 
-def _listed(sockets: Collection[SocketAddress], own_pids: Collection[int]) -> dict[SocketAddress, Holder]:
+def _listed(sockets: Collection[SocketAddress], own_pids: Collection[int], owned: Owned) -> dict[SocketAddress, Holder]:
     """The answer from the kernel's table. Who is suspected must be there in every look, because one of our own
     sockets may be closed between reading the table and reading our descriptors.
     """
     ports = {port for _, port in sockets}
-    suspects = _foreign(ports, own_pids)
+    suspects = _foreign(ports, own_pids, owned)
     for _ in range(_MORE_LOOKS):
         if not suspects:
             return {}
-        again = {entry.inode for entry in _foreign(ports, own_pids)}
+        again = {entry.inode for entry in _foreign(ports, own_pids, owned)}
         suspects = [entry for entry in suspects if entry.inode in again]
     by_port: dict[int, list[ListenSocket]] = {}
     for entry in suspects:
@@ -99,16 +105,22 @@ def _listed(sockets: Collection[SocketAddress], own_pids: Collection[int]) -> di
     return {key: holders[entry.inode] for key, entry in found.items()}
 
 
-def _foreign(ports: Collection[int], own_pids: Collection[int]) -> list[ListenSocket]:
+def _foreign(ports: Collection[int], own_pids: Collection[int], owned: Owned) -> list[ListenSocket]:
     """The LISTEN sockets on ``ports`` that are not ours, at this moment."""
+    for pid in owned.keys() - own_pids:
+        del owned[pid]
     present = {entry.inode: entry for entry in listening(ports)}
+    for known in owned.values():
+        for inode in present.keys() & known:
+            del present[inode]
     if not present:
         return []
     unreadable_uids: set[int] = set()
     for pid in own_pids:
         try:
             for inode in _socket_inodes(pid):
-                present.pop(inode, None)
+                if present.pop(inode, None) is not None:
+                    owned.setdefault(pid, set()).add(inode)
         except PermissionError:
             # A binary with file capabilities hides its descriptors: everything of its user may be ours.
             with contextlib.suppress(psutil.NoSuchProcess):

@@ -51,6 +51,7 @@ class PortWatch:
         self._known: set[SocketKey] = set()
         self._new: set[SocketKey] = set()
         self._held: set[SocketKey] = set()
+        self._owned: ports.Owned = {}
         self._wake = asyncio.Event()
         self._trouble = ""
 
@@ -64,6 +65,7 @@ class PortWatch:
         """Look at this one no longer."""
         for group in (self._known, self._new, self._held):
             group.discard(key)
+        self._owned = {}  # Its sockets close; the next look finds the others anew.
 
     async def run(self) -> None:
         """Look, until cancelled."""
@@ -81,7 +83,7 @@ class PortWatch:
                 if not keys:
                     continue
             try:
-                holders = await asyncio.to_thread(_holders, frozenset(keys), frozenset(self._own_pids()))
+                holders = await asyncio.to_thread(_holders, frozenset(keys), frozenset(self._own_pids()), self._owned)
             except OSError as error:
                 await self._miss(keys, error)
                 continue
@@ -112,9 +114,9 @@ class PortWatch:
         return True
 
 
-def _holders(keys: Collection[SocketKey], own_pids: Collection[int]) -> dict[SocketKey, str]:
+def _holders(keys: Collection[SocketKey], own_pids: Collection[int], owned: ports.Owned) -> dict[SocketKey, str]:
     if not keys:
         return {}
-    found = ports.foreign_listeners([(key.address, key.port) for key in keys], own_pids)
+    found = ports.foreign_listeners([(key.address, key.port) for key in keys], own_pids, owned)
     holders = ((key, found.get((key.address, key.port))) for key in keys)
     return {key: holder.description for key, holder in holders if holder is not None}

@@ -95,6 +95,34 @@ def test_intruder_beside_our_own_socket() -> None:
             assert holders["127.0.0.1", port].pid == pid
 
 
+@linux_only
+def test_descriptors_are_read_only_for_sockets_not_known_to_be_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each connection is a descriptor: a look that finds nothing new reads none. A stranger is found all the same."""
+    read: list[int] = []
+    inodes = ports._socket_inodes
+
+    def noted(pid: int) -> Iterator[int]:
+        read.append(pid)
+        return inodes(pid)
+
+    monkeypatch.setattr(ports, "_socket_inodes", noted)
+    owned: ports.Owned = {}
+    with own_listener() as port:
+        sockets, own = [("127.0.0.1", port)], [os.getpid()]
+        assert foreign_listeners(sockets, own, owned) == {}
+        assert read == own
+        assert foreign_listeners(sockets, own, owned) == {}
+        assert read == own
+        with own_listener() as another:
+            assert foreign_listeners([*sockets, ("127.0.0.1", another)], own, owned) == {}
+        assert read == own * 2
+        with listening_child(port=port) as (pid, _):
+            assert foreign_listeners(sockets, own, owned)["127.0.0.1", port].pid == pid
+        # What is no longer ours is forgotten.
+        assert foreign_listeners(sockets, [], owned)["127.0.0.1", port].pid == own[0]
+        assert owned == {}
+
+
 def test_every_own_generation_counts_as_ours() -> None:
     """A socket that an earlier generation holds is not foreign."""
     with own_listener() as port, listening_child(port=port) as (pid, _):
@@ -172,7 +200,7 @@ def test_holder_that_may_not_be_looked_into() -> None:
     """Where the process cannot be found, its user is named instead."""
     with own_listener() as port:
         # Our own process plays the foreign one whose descriptors are not readable: it is skipped in the search.
-        (entry,) = ports._foreign({port}, own_pids=[])
+        (entry,) = ports._foreign({port}, own_pids=[], owned={})
         holder = ports._holders([entry], own_pids=psutil.pids())[entry.inode]
     assert holder.pid is None
     assert holder.description.startswith("a process of user ")
@@ -189,7 +217,7 @@ def test_own_process_whose_descriptors_are_hidden() -> None:
         if child == 0:
             os.setresuid(nobody, nobody, nobody)
             try:
-                seen = {entry.uid for entry in ports._foreign({port}, own_pids=[os.getppid()])}
+                seen = {entry.uid for entry in ports._foreign({port}, own_pids=[os.getppid()], owned={})}
                 os.write(writer, b"hidden" if seen == set() else b"seen")
             finally:
                 os._exit(0)
