@@ -22,6 +22,7 @@ from dataplanes.planes import PLANES, OneHost, Plane
 
 _PROGRAMS = ("ip", "nft", "haproxy", "nginx", "wrk", "iperf3", "prlimit", "ss")
 FULL = measure.Effort(seconds=3.0, connects=500, idle=measure.IDLE, hold=10.0, changes=100, rounds=5)
+UNSTEERED = measure.Effort(seconds=2.0, connects=50, idle=0, hold=0.0, changes=0, rounds=5)
 QUICK = measure.Effort(seconds=1.0, connects=200, idle=1_000, hold=2.0, changes=10, rounds=1)
 
 
@@ -32,9 +33,9 @@ def main() -> None:
     parser.add_argument("--page", type=Path, default=page.TARGET, help="the page to write")
     options = parser.parse_args()
     _require()
-    effort = QUICK if options.quick else FULL
+    efforts = (QUICK, QUICK) if options.quick else (FULL, UNSTEERED)
     wanted = [one for one in PLANES if one.name in options.planes.split(",")]
-    result = _measured(wanted, effort)
+    result = _measured(wanted, *efforts)
     if options.quick:
         print("it works; figures of a quick run are not kept")
         return
@@ -53,7 +54,7 @@ def _require() -> None:
         )
 
 
-def _measured(wanted: list[type[Plane]], effort: measure.Effort) -> dict[str, object]:
+def _measured(wanted: list[type[Plane]], effort: measure.Effort, less: measure.Effort) -> dict[str, object]:
     load_before, begun = figures.load_before(), time.monotonic()
     # Not under the default temporary directory: paths of Unix sockets have to be short.
     directory = Path(tempfile.mkdtemp(prefix="tgb", dir="/tmp"))
@@ -66,7 +67,11 @@ def _measured(wanted: list[type[Plane]], effort: measure.Effort) -> dict[str, ob
             # Before any load: what a program has grown by then would hide the connections.
             idle = measure.idle_costs(planes, effort, print)
             alone = OneHost(hosts.ONE_HOST, directory)
-            values = measure.compare([alone, *planes], load.Loader(answering), effort, print)
+            loader = load.Loader(answering)
+            values = measure.compare([alone, *planes], loader, effort, print)
+            hosts.steer(links, spread=False)
+            unsteered = measure.compare(planes, loader, less, print)
+            hosts.steer(links, spread=True)
             survival = {}
             for plane in planes:
                 print(f"survival: {plane.name}")
@@ -82,6 +87,7 @@ def _measured(wanted: list[type[Plane]], effort: measure.Effort) -> dict[str, ob
         "effort": msgspec.to_builtins(effort),
         "versions": versions,
         "values": values,
+        "unsteered": unsteered,
         "idle": msgspec.to_builtins(idle),
         "survival": survival,
     }

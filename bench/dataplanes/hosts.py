@@ -7,6 +7,15 @@ its own, because connection tracking and rules of one would slow the traffic of 
 
 Client, gateway and backend have several addresses on each link, and the client reaches each of the others' by another
 of its own, so that the number of its ports is no limit.
+
+Each host handles what it receives on processors of its own, as one with a network card does: client and backend on
+a half each, a gateway on all of them (receive packet steering). Left alone, a pair of virtual interfaces hands a packet
+on in the context of whoever sent it, through all three hosts, and one processor does the work of most of the way.
+
+Where they share processors, all threads count alike. Left alone, the kernel gives each session an equal share
+(autogroup): a proxy that its parent starts in a session of its own would have another share than one that is started
+directly. And all use the congestion control that Linux has by default, whatever this machine uses: one that paces what
+it sends sets a timer for nearly every packet.
 """
 
 from __future__ import annotations
@@ -15,13 +24,19 @@ import contextlib
 import os
 import resource
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 import msgspec
 
 PREFIX = "tgb"
 CLIENT, BACKEND = f"{PREFIX}-client", f"{PREFIX}-backend"
 ADDRESSES = 4
+_SETTINGS = {
+    Path("/proc/sys/kernel/sched_autogroup_enabled"): "0",
+    Path("/proc/sys/net/ipv4/tcp_congestion_control"): "cubic",
+}
+"""Settings of the whole machine while this lasts; what new namespaces are made with follows them."""
 
 
 class Link(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,12 +66,43 @@ ONE_HOST = Link(
 def hosts(planes: Sequence[str]) -> Iterator[dict[str, Link]]:
     """The namespaces of all planes while the block lasts; what an earlier run left is removed first."""
     _remove()
-    try:
+    with contextlib.ExitStack() as stack:
+        stack.callback(_remove)
+        for path, value in _SETTINGS.items():
+            stack.enter_context(_set(path, value))
         for name in (CLIENT, BACKEND):
             _add(name)
-        yield {plane: _link(number, plane) for number, plane in enumerate(planes)}
+        links = {plane: _link(number, plane) for number, plane in enumerate(planes)}
+        steer(links, spread=True)
+        yield links
+
+
+@contextlib.contextmanager
+def _set(path: Path, value: str) -> Iterator[None]:
+    """A setting of the kernel while the block lasts; left alone where this kernel does not know it."""
+    if not path.exists():
+        yield
+        return
+    before = path.read_text()
+    path.write_text(value)
+    try:
+        yield
     finally:
-        _remove()
+        path.write_text(before)
+
+
+def steer(links: Mapping[str, Link], *, spread: bool) -> None:
+    """Let each host handle what it receives on its own processors, by flows, or leave it with whoever sent it."""
+    for number, link in enumerate(links.values()):
+        everywhere = sorted(os.sched_getaffinity(0))
+        for namespace, device, processors in (
+            (CLIENT, f"c{number}", half(first=True)),
+            (BACKEND, f"b{number}", half(first=False)),
+            (link.namespace, "outer", everywhere),
+            (link.namespace, "inner", everywhere),
+        ):
+            mask = _mask(processors if spread else ())
+            run(*inside(namespace, "sh", "-c", f"echo {mask} > /sys/class/net/{device}/queues/rx-0/rps_cpus"))
 
 
 def inside(namespace: str, *command: str) -> list[str]:
@@ -65,17 +111,20 @@ def inside(namespace: str, *command: str) -> list[str]:
     return ["ip", "netns", "exec", namespace, "prlimit", f"--nofile={files}:{files}", *command]
 
 
+def half(*, first: bool) -> list[int]:
+    """The first or the second half of the processors; all of them where there is only one."""
+    processors = sorted(os.sched_getaffinity(0))
+    middle = len(processors) // 2
+    return (processors[:middle] if first else processors[middle:]) if middle else processors
+
+
 def apart(*command: str, first: bool) -> list[str]:
     """The command line that runs a command on the first or the second half of the processors, where there are several.
 
     Who sends and who answers would not share processors if they were hosts: where the scheduler puts them, together or
     apart, would make more of a difference than what is measured. What forwards is free to run anywhere.
     """
-    processors = sorted(os.sched_getaffinity(0))
-    half = len(processors) // 2
-    if not half:
-        return list(command)
-    return ["taskset", "--cpu-list", ",".join(map(str, processors[:half] if first else processors[half:])), *command]
+    return ["taskset", "--cpu-list", ",".join(map(str, half(first=first))), *command]
 
 
 def run(*command: str) -> str:
@@ -129,6 +178,13 @@ def _connect(*ends: tuple[str, str, Sequence[str]]) -> None:
         for address in addresses:
             run(*inside(namespace, "ip", "address", "add", f"{address}/25", "dev", name))
         run(*inside(namespace, "ip", "link", "set", name, "up"))
+
+
+def _mask(processors: Sequence[int]) -> str:
+    """As sysfs wants it: hexadecimal, in groups of 32 bits."""
+    digits = f"{sum(1 << processor for processor in processors):x}"
+    digits = digits.zfill((len(digits) + 7) // 8 * 8)
+    return ",".join(digits[at : at + 8] for at in range(0, len(digits), 8))
 
 
 def _remove() -> None:

@@ -39,8 +39,8 @@ def section(medians: Medians, columns: _Columns, table: Callable[..., str]) -> I
     yield "Processor time, in % of the machine: *generator / backend / plane's processes / the rest*.\n"
     yield table(("", *(name for _, name in columns)), _rows(medians, columns, _used))
     yield (
-        "The rest is what no process has, mostly the kernel's. But the kernel forwards in the context of whoever\n"
-        "sends: most of what routing and the kernel plane cost is in the time of generator and backend.\n"
+        "The rest is what no process has, mostly the kernel's. But the kernel forwards in the time of whoever just\n"
+        "ran on that processor: most of what routing and the kernel plane cost is in that of generator and backend.\n"
     )
 
 

@@ -54,16 +54,15 @@ is for: what the kernel plane takes beyond these is tidegate's. Each plane has a
 network namespace; a value is the median of {rounds} rounds in which the planes take turns, with {seconds:g} s for each
 sample. The client has {addresses} addresses. Requests and new connections come from wrk (a thread for each address)
 against nginx, bulk from iperf3 (a process for each stream), connects from a Python client. Client and backend each have
-half of the processors to themselves, as hosts would; a plane may use all. The run took {minutes:.0f} minutes.
+half of the processors to themselves, as hosts would, and a plane may use all. So it is with what they receive: as with
+the queues of a network card, a gateway's packets are spread over all processors (receive packet steering). The run took
+{minutes:.0f} minutes.
 """
 
 
 def write(result: Mapping[str, Any], target: Path) -> None:
     """The page at ``target``, the plot beside it."""
-    medians = {
-        plane: {column: figures.median(values) for column, values in columns.items()}
-        for plane, columns in result["values"].items()
-    }
+    medians = _medians(result["values"])
     plot(medians, target.with_name(PLOT))
     parts = [
         _OPENING.format(plot=PLOT, addresses=ADDRESSES, minutes=result["took"] / 60, **result["effort"]),
@@ -71,6 +70,8 @@ def write(result: Mapping[str, Any], target: Path) -> None:
         "## Rates\n\nIn brackets: the share of *direct*.\n",
         _rates(medians),
         *limits.section(medians, _RATES, table),
+        "## Without packet steering\n",
+        _unsteered(_medians(result["unsteered"])),
         "## Times\n",
         _times(medians),
         "## What it costs\n",
@@ -84,6 +85,13 @@ def write(result: Mapping[str, Any], target: Path) -> None:
     print(f"written: {target}")
     if target == TARGET:
         _update_readme(medians)
+
+
+def _medians(values: Mapping[str, Mapping[str, Sequence[float]]]) -> limits.Medians:
+    return {
+        plane: {column: figures.median(rounds) for column, rounds in columns.items()}
+        for plane, columns in values.items()
+    }
 
 
 def _update_readme(medians: limits.Medians) -> None:
@@ -140,10 +148,32 @@ def _rates(medians: limits.Medians) -> str:
         cells = [plane]
         for column, _ in _RATES:
             value = columns[column]
-            shown = f"{value / _MIB:,.0f} MiB/s" if column.startswith("bulk") else f"{value:,.0f}/s"
+            shown = _shown(column, value)
             cells.append(shown if plane in {ALONE, DIRECT} else f"{shown} ({value / medians[DIRECT][column]:.2f})")
         rows.append(cells)
     return table(("plane", *(name for _, name in _RATES)), rows)
+
+
+def _shown(column: str, value: float) -> str:
+    return f"{value / _MIB:,.0f} MiB/s" if column.startswith("bulk") else f"{value:,.0f}/s"
+
+
+def _unsteered(medians: limits.Medians) -> str:
+    """The rates as shares of direct routing that steers no packets either."""
+    rows = []
+    for plane, columns in medians.items():
+        cells = [
+            _shown(column, columns[column]) if plane == DIRECT else f"{columns[column] / medians[DIRECT][column]:.2f}"
+            for column, _ in _RATES
+        ]
+        rows.append((plane, *cells))
+    return (
+        "The same once more with what a pair of virtual interfaces does by itself, as between containers of one host:\n"
+        "each packet is handed on in the context of whoever sent it, through all three hosts. To receive then costs a\n"
+        "host next to nothing, so the rest of a gateway's work, most of all tracking of connections, weighs more; and\n"
+        "one processor does most of it, while proxies use both. Shares of *direct* without steering.\n\n"
+        + table(("plane", *(name for _, name in _RATES)), rows)
+    )
 
 
 def _times(medians: limits.Medians) -> str:
