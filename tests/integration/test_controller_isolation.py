@@ -6,7 +6,7 @@ import asyncio
 
 from support.backends import Backend
 from support.clients import connection, who_serves
-from support.controllers import LEASE_SECONDS, Controller, World
+from support.controllers import LEASE_SECONDS, Controller, World, condition_of
 from support.manifests import Manifest, backend, gateway, listener, parent, tcproute
 from support.waiting import eventually, steadily
 
@@ -63,6 +63,77 @@ async def test_a_replica_that_alone_is_cut_off_gives_its_proxies_to_another(worl
             assert await held.echoes("did not notice")
             way.targets = targets
             await second.wait_ready()
+
+
+async def test_a_leader_that_alone_is_cut_off_has_nothing_taken_back(world: World) -> None:
+    """The next one does not hear of its proxies, which go on serving: it writes of all other Gateways."""
+    seconds = 8  # Long enough for proxies of a replica that ended to have come long before these are sent away.
+    terms = ("--lease-duration", f"{seconds}s")
+    async with world.way_to_the_api() as (way, kubeconfig), Backend("app", host=world.kubelet.node) as app:
+        first = await world.controller(*terms, kubeconfig=kubeconfig)
+        await first.wait_leads()
+        second = await world.controller(*terms)
+        await world.backend("app", [(app.host, app.port)])
+        world.front.targets[:] = [first.xds]
+        host = await edge(world)
+        world.front.targets[:] = [second.xds]
+        await world.apply(gateway("other", [listener("tcp", PORT)]))
+        await world.wait_programmed("other")
+        before = await world.api.get("Gateway", "edge")
+
+        async def shown() -> list[str]:
+            found = await world.api.get("Gateway", "edge")
+            holders = (found["status"], *found["status"]["listeners"])
+            return [condition_of(one["conditions"], "Programmed")[0] for one in holders]
+
+        async def hands_over() -> None:
+            await second.wait_leads(within=4 * seconds)
+            await world.apply(gateway("other", [listener("tcp", PORT), listener("more", PORT + 1)]))
+            await world.wait_listeners("other", {"tcp": ("True", 0), "more": ("True", 0)}, within=8)
+            assert SENT_AWAY not in first.text(), "nobody waited for the others"
+            configured = second.text().count("proxy configured")
+            await first.wait_text(SENT_AWAY, within=4 * seconds)
+
+            async def count() -> int:
+                return second.text().count("proxy configured")
+
+            await eventually(count, lambda now: now == configured + 1, what="the proxy has come", within=10)
+
+        async with connection(PORT, host=host) as held:
+            assert await held.line() == "app"
+            way.targets = []
+            way.cut()
+            async with asyncio.TaskGroup() as tasks:
+                over = tasks.create_task(hands_over())
+                while not over.done():
+                    await steadily(shown, lambda found: found == ["True"] * 2, what="Programmed", during=1.0, every=0.1)
+            await steadily(shown, lambda found: found == ["True"] * 2, what="Programmed", during=2.0, every=0.1)
+            after = await world.api.get("Gateway", "edge")
+            assert after["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"], "nothing was written"
+            assert await held.echoes("did not notice")
+
+
+async def test_proxies_that_came_back_to_a_replica_that_stays_cut_off_are_sent_away_again(world: World) -> None:
+    """The Service left nobody out while nobody heard the API server, and does so once another replica hears it."""
+    first = await world.controller()
+    await first.wait_leads()
+    async with world.way_to_the_api() as (way, kubeconfig):
+        second = await world.controller(kubeconfig=kubeconfig)
+        world.front.targets[:] = [second.xds]
+        await world.apply(gateway("edge", [listener("tcp", PORT)]))
+        await world.wait_programmed("edge")
+        way.targets = []
+        way.cut()
+        await second.wait_text(SENT_AWAY, within=5 * LEASE_SECONDS)
+        configured = second.text().count("proxy configured")
+
+        async def count() -> int:
+            return second.text().count("proxy configured")
+
+        await eventually(count, lambda now: now == configured + 1, what="the proxy is back", within=10)
+        world.front.targets[:] = [first.xds]
+        await first.wait_text("proxy configured", within=8 * LEASE_SECONDS)
+        assert second.text().count(SENT_AWAY) == 2
 
 
 async def test_replicas_that_all_are_cut_off_go_on_serving_proxies(world: World) -> None:

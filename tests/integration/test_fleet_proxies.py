@@ -68,7 +68,7 @@ async def test_two_gateways_with_two_proxies_each(issuer: Issuer, made: Pods, po
             assert await listeners(pod) == {socket_name(socket_key(port, "*", A))}
         for pod in second:
             assert await listeners(pod) == {socket_name(socket_key(other, "*", B))}
-        assert plane.covers()
+        assert plane.covers(A)
         # All proxies of a Gateway share the port here, so each gets some of the connections.
         assert {await who_serves(port) for _ in range(20)} == {"a"}
         assert {await who_serves(other) for _ in range(20)} == {"b"}
@@ -131,7 +131,7 @@ async def test_a_socket_is_live_only_through_a_ready_proxy(issuer: Issuer, made:
         await pod.until_ready()
         unready = await present.until(port, Pending, address="*", scope=A)
         assert unready.message == "no proxy of this Gateway is ready yet"
-        assert plane.covers()
+        assert plane.covers(A)
         plane.set_ready(A, addresses(pod))
         await present.until(port, Live, address="*", scope=A)
         plane.set_ready(A, frozenset())

@@ -44,7 +44,7 @@ async def test_the_leader_knows_what_proxies_of_a_follower_serve(issuer: Issuer,
         give(one, plan, pod)
         give(two, plan, pod)
         await at_leader.until(port, Live, address="*", scope=A, within=15.0)
-        assert leader.covers()
+        assert leader.covers(A)
         newer = forward(port, address="*", scope=A, route="newer")
         give(one, newer, pod)
         waiting = await at_leader.until(port, Pending, address="*", scope=A, revision=revision(newer, port))
@@ -109,7 +109,7 @@ async def test_another_replica_takes_the_lead(issuer: Issuer, made: Pods, ports:
             await at_first.until(port, Live, address="*", scope=A, within=15.0)
             await covered(first)
             await at_second.until(port, Live, address="*", scope=A)
-            assert not second.covers()
+            assert not second.covers(A)
             at_second.history.clear()
         second.lead()
         follow(third, second)
@@ -202,7 +202,7 @@ async def covered(plane: EnvoyFleet) -> None:
     """Wait until a replica knows all proxies that are ready."""
 
     async def known() -> bool:
-        return plane.covers()
+        return plane.covers(A)
 
     await eventually(known, what="all ready proxies are known", within=15.0)
 

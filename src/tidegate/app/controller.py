@@ -24,15 +24,14 @@ from tidegate.admin.view import Instance, State
 from tidegate.app import interpreter
 from tidegate.app.announcing import Announcer
 from tidegate.app.cluster import cluster_config
+from tidegate.app.handover import Handover
 from tidegate.app.isolation import Isolation
 from tidegate.app.leadership import Leadership, Part
 from tidegate.app.tasks import first_error
 from tidegate.controller.board import OUTCOME_PATIENCE_S
 from tidegate.controller.picture import picture
 from tidegate.controller.reconciler import Reconciler
-from tidegate.core.compile import SOCKETS
 from tidegate.core.decision import Decision, DecisionChange
-from tidegate.core.tables import OUTCOMES
 from tidegate.dataplanes.envoy import pod
 from tidegate.dataplanes.envoy.credentials import ServerCredentials
 from tidegate.dataplanes.envoy.features import FLEET_FEATURES
@@ -47,7 +46,6 @@ from tidegate.model.kinds import kind_of
 from tidegate.model.status import Status
 from tidegate.names import ObjectKey
 from tidegate.plan.infrastructure import Infrastructure, ProxyContainer, Trouble
-from tidegate.plan.outcome import Pending
 from tidegate.reporting.base import Subject
 from tidegate.reporting.events import EventRecorder
 from tidegate.reporting.finalizers import ClassFinalizers
@@ -58,8 +56,8 @@ from tidegate.sources.kubernetes import KubernetesSource
 from tidegate.telemetry.logs import logger
 from tidegate.telemetry.metrics import Metrics
 
-RECONNECT_GRACE_S = 12.0
-"""How long a new leader leaves statuses alone, at most: proxies have lost their replica by then and found another."""
+LOOK_PATIENCE_S = 10.0
+"""How long a new leader leaves statuses alone, at most, until it has looked at every data plane once."""
 
 _LOOK_S = 0.1
 
@@ -84,7 +82,6 @@ class _Replica:
         self._started_at = dt.datetime.now(dt.UTC)
         self._serving = False
         self._loaded = asyncio.Event()
-        self._ready: set[str] = set()
         self._in_trouble: set[ObjectKey] = set()
         self._server_name = settings.control_plane.rpartition(":")[0].removeprefix("[").removesuffix("]")
         self._metrics = Metrics(version=__version__, data_plane=FLEET_FEATURES.name)
@@ -99,12 +96,15 @@ class _Replica:
             lease=settings.lease.duration, heard_at=lambda: client.heard_at, send_away=self._send_proxies_away
         )
         self._events = EventRecorder(leading, controller_name=settings.controller_name, instance=settings.replica)
+        decision = Decision(cluster_config(settings.controller_name))
+        self._handover = Handover(decision, lease=settings.lease.duration, covers=self._plane.covers)
         self._writer = KubernetesStatusWriter(
             leading,
             controller_name=settings.controller_name,
             counted=lambda kind, outcome: self._metrics.status_attended(kind.kind, outcome.value),
             written=self._events.wrote,
             crowded=self._events.left_out,
+            doubted=self._handover.doubted,
         )
         self._finalizers = ClassFinalizers(leading)
         self._classes: dict[str, bool] = {}
@@ -115,7 +115,7 @@ class _Replica:
             troubled=self._troubled,
         )
         self._reconciler = Reconciler(
-            decision=Decision(cluster_config(settings.controller_name)),
+            decision=decision,
             source=KubernetesSource(client, observed=self._writer.observe),
             plane=self._plane,
             metrics=self._metrics,
@@ -126,8 +126,8 @@ class _Replica:
             {
                 "authority": self._authority.lead,
                 "fleet": partial(self._once_loaded, self._fleet.run),
-                "statuses": partial(self._once_reported, self._writer.run),
-                "events": partial(self._once_reported, self._events.run),
+                "statuses": partial(self._once_looked, self._writer.run),
+                "events": partial(self._once_looked, self._events.run),
                 "finalizers": partial(self._once_loaded, self._finalizers.run),
             }
         )
@@ -176,7 +176,8 @@ class _Replica:
             await self._plane.close(drain=None)
 
     async def _send_proxies_away(self) -> None:
-        if self._serving:
+        if self._serving and self._plane.has_proxies:
+            self._log.warning("proxies are sent to other replicas, if the Service has any that are ready")
             await self._plane.send_away()
 
     async def _tell_completeness(self) -> None:
@@ -189,31 +190,24 @@ class _Replica:
         await self._loaded.wait()
         await part()
 
-    async def _once_reported(self, part: Part) -> None:
-        """After a change of leaders, statuses stay as they are until proxies had time to say what they serve."""
+    async def _once_looked(self, part: Part) -> None:
+        """After a change of leaders, statuses stay as they are until it is known what keeps data planes from being
+        provided for. What proxies serve is not waited for: the writer leaves alone what is in doubt.
+        """
         await self._loaded.wait()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(RECONNECT_GRACE_S):
-                while not self._reported():  # noqa: ASYNC110 - many things become so by little and little
+            async with asyncio.timeout(LOOK_PATIENCE_S):
+                while not self._fleet.looked:  # noqa: ASYNC110 - it becomes so by little and little
                     await asyncio.sleep(_LOOK_S)
         if self._in_trouble:
             # It may have been found just now, and be in force only after a status has waited as long as it may.
             await asyncio.sleep(OUTCOME_PATIENCE_S + _LOOK_S)
         await part()
 
-    def _reported(self) -> bool:
-        """Whether every proxy that gets traffic is connected, somewhere, and has said what it serves, and it is known
-        which data planes cannot be provided for.
-        """
-        if not self._fleet.looked or not self._plane.covers():
-            return False
-        graph = self._reconciler.decision.graph
-        outcomes = (graph.get(OUTCOMES, key) for key, _ in graph.items(SOCKETS) if key.scope in self._ready)
-        return not any(isinstance(outcome, Pending) for outcome in outcomes)
-
     def _stand(self, standing: Standing) -> None:
         match standing:
             case Leading():
+                self._handover.begin()
                 self._plane.lead()
             case Following(leader=leader):
                 self._plane.follow(leader.address if leader is not None else None)
@@ -227,8 +221,6 @@ class _Replica:
         self._plane.set_infrastructure(change.infrastructure)
         self._fleet.set(change.infrastructure)
         for scope, addresses in change.ready.items():
-            self._ready.discard(scope)
-            self._ready.update({scope} if addresses else ())
             self._plane.set_ready(scope, addresses)
         for gateway_class, in_use in change.classes_in_use.items():
             self._classes.pop(gateway_class.name, None)

@@ -51,7 +51,8 @@ class KubernetesStatusWriter:
     """Implements ``StatusWriter``. ``observe``, ``publish`` and ``complete`` at any time, ``run`` while leading.
 
     ``counted`` is called for every object looked after, ``written`` for every status that was written, ``crowded``
-    with a text when entries of ours have no room next to those of others. All return at once.
+    with a text when entries of ours have no room next to those of others. ``doubted`` says of which Gateways too little
+    is known for now to take back that they are Programmed. All return at once.
     """
 
     def __init__(
@@ -62,9 +63,10 @@ class KubernetesStatusWriter:
         counted: Callable[[Kind, WriteOutcome], None] = _ignore,
         written: Callable[[Written], None] = _ignore,
         crowded: Callable[[Subject, str], None] = _ignore,
+        doubted: Callable[[ObjectKey], bool] = lambda _: False,
     ) -> None:
         self._client = client
-        self._ledger = Ledger(controller_name)
+        self._ledger = Ledger(controller_name, doubted=doubted)
         self._outage = Outage()
         self._counted = counted
         self._written = written

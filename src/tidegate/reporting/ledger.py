@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import datetime as dt
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -23,7 +23,7 @@ from tidegate.model.status import Status
 from tidegate.names import ObjectKey
 from tidegate.reporting.base import Subject, Written
 from tidegate.reporting.pacing import Allowance, backoff
-from tidegate.reporting.patching import Patch, Raw, change, generation_of, patched
+from tidegate.reporting.patching import Patch, Raw, change, generation_of, patched, takes_back
 from tidegate.reporting.turns import Turns
 
 PATIENCE_S = 2.0
@@ -43,6 +43,9 @@ an object waits until the status has come to rest, but not longer than a second.
 """
 
 LONGEST_UNREST_S = 1.0
+
+DOUBT_S = 1.0
+"""What is doubted, and would take back what stands there, is looked at again after so long, in seconds."""
 
 _FAST = 1
 """The level of compression: more gains little here."""
@@ -170,10 +173,14 @@ def _opened(key: ObjectKey) -> _Account:
 
 
 class Ledger:
-    """The accounts of all objects that have a status."""
+    """The accounts of all objects that have a status.
 
-    def __init__(self, controller: str) -> None:
+    ``doubted`` says of which objects too little is known for now to take back that they are Programmed.
+    """
+
+    def __init__(self, controller: str, *, doubted: Callable[[ObjectKey], bool] = lambda _: False) -> None:
         self._controller = controller
+        self._doubted = doubted
         self._accounts: dict[ObjectKey, _Account] = {}
         self._turns: Turns[ObjectKey] | None = None
         self._complete = False
@@ -261,6 +268,9 @@ class Ledger:
         if patch.status is None or account.seen.status == account.kept_as:
             account.in_place = True
             account.failures = account.conflicts = 0
+        elif takes_back(before, patch.status) and self._doubted(key):
+            self._put(key, account, now + DOUBT_S)
+            return None
         elif account.in_place and account.repairs.ready_at > now:
             self._put(key, account, account.repairs.ready_at)
             return None

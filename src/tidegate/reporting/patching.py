@@ -29,6 +29,7 @@ MAX_PARENTS = 32
 """Lengths at which the CRDs refuse a status."""
 
 _OUR_CONDITIONS = frozenset(kind.value for kind in ConditionType)
+_TRUE = "True"
 _CRD_DEFAULT_TIME = "1970-01-01T00:00:00Z"
 """When the conditions happened that the CRDs put into a status that nobody has written yet."""
 
@@ -79,11 +80,32 @@ def change(old: Raw, new: Raw) -> dict[str, Any]:
     return {key: value for key, value in new.items() if key not in old or old[key] != value} | removed
 
 
+def takes_back(old: Raw, new: Raw) -> bool:
+    """Whether a Gateway, or a listener of one, is Programmed in ``old`` and not in ``new``, at the same generation."""
+    before = _programmed(old)
+    return any(
+        before.get(name) == (_TRUE, generation)
+        for name, (status, generation) in _programmed(new).items()
+        if status != _TRUE
+    )
+
+
 def generation_of(status: Status) -> int:
     """The generation of the object that a status speaks of."""
     holders = status.parents if isinstance(status, RouteStatus) else (status,)
     found = (condition.observed_generation for holder in holders for condition in holder.conditions)
     return max(found, default=0)
+
+
+def _programmed(status: Raw) -> dict[str, tuple[str, int]]:
+    """Status and generation of each condition Programmed: by the listener's name, and by none the Gateway's own."""
+    holders = (("", status), *((entry["name"], entry) for entry in status.get("listeners") or ()))
+    return {
+        name: (one["status"], one.get("observedGeneration", 0))
+        for name, holder in holders
+        for one in holder.get("conditions") or ()
+        if one.get("type") == ConditionType.PROGRAMMED
+    }
 
 
 def _ours(status: Raw, controller: str) -> Iterator[Raw]:

@@ -19,12 +19,12 @@ def watch(contact: Contact, start: float, seconds: float, *, heard_at: float) ->
     return isolated, due
 
 
-def test_two_leases_of_silence_isolate_and_a_third_sends_proxies_away_once() -> None:
-    """However long the silence lasts after that."""
+def test_two_leases_of_silence_isolate_and_a_third_sends_proxies_away() -> None:
+    """And again those that came meanwhile, as long as the silence lasts, but more and more rarely."""
     contact = Contact(LEASE)
-    isolated, due = watch(contact, 100.0, 200.0, heard_at=99.0)
+    isolated, due = watch(contact, 100.0, 1000.0, heard_at=99.0)
     assert isolated[0] == 2 * LEASE
-    assert due == [3 * LEASE]
+    assert due == [LEASE * leases for leases in (3, 7, 15, 31, 63, 95)]
 
 
 def test_a_sign_of_life_ends_it_and_begins_the_count_anew() -> None:

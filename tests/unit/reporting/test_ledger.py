@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from support.statuses import (
     NOW,
     Raw,
     class_status,
+    condition,
     crd_default,
     gateway_status,
     listener_status,
@@ -25,7 +27,8 @@ from tidegate.model.observed import Observed
 from tidegate.model.status import Status
 from tidegate.names import CONTROLLER_NAME, ObjectKey
 from tidegate.reporting.base import Subject, Written
-from tidegate.reporting.ledger import DEAR_S, LONGEST_UNREST_S, PATIENCE_S, REST_S, Attempt, Ledger, Seen
+from tidegate.reporting.ledger import DEAR_S, DOUBT_S, LONGEST_UNREST_S, PATIENCE_S, REST_S, Attempt, Ledger, Seen
+from tidegate.reporting.patching import generation_of, patched
 
 GATEWAY = gateway_key("gw")
 ROUTE = route_key("route")
@@ -97,6 +100,23 @@ class Book:
             count += len(self.writes())
         self.now = end
         return count
+
+
+def lost(*, generation: int = 1) -> Status:
+    """The status of a Gateway that nobody serves as far as is known."""
+    gone = condition("Programmed", "False", reason="Pending", generation=generation)
+    return gateway_status(
+        listener_status("tcp", condition(generation=generation), gone),
+        conditions=(condition(generation=generation), gone),
+        generation=generation,
+    )
+
+
+def written(status: Status) -> Raw:
+    """A status as it is stored."""
+    raw = patched({}, status, controller=CONTROLLER_NAME, namespace="default", now=NOW).status
+    assert raw is not None
+    return dict(raw)
 
 
 @pytest.fixture
@@ -638,3 +658,46 @@ def test_a_seen_status_is_kept_small() -> None:
     seen = Seen.of(observed({"listeners": entries}))
     assert len(seen.status) < len(msgspec.json.encode(entries)) / 10
     assert seen.raw() == {"listeners": entries}
+
+
+def test_what_is_in_doubt_is_not_taken_back_at_its_generation() -> None:
+    """It is looked at again and again, and written as soon as the doubt is over; all others are written at once."""
+    book, doubted = Book(), {GATEWAY}
+    book.ledger = Ledger(CONTROLLER_NAME, doubted=lambda key: key in doubted)
+    book.ledger.begin(book.now)
+    for name in ("gw", "other"):
+        book.sees(gateway_key(name), written(gateway_status()))
+        book.publishes(gateway_key(name), lost())
+    assert book.writes() == ["other"]
+    assert book.written_within(10 * DOUBT_S) == 0
+    doubted.clear()
+    assert book.written_within(DOUBT_S) == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (gateway_status, lambda: lost(generation=2)),
+        (lost, gateway_status),
+        (gateway_status, lambda: gateway_status(addresses=("192.0.2.2",))),
+    ],
+    ids=["of another generation", "better", "as good"],
+)
+def test_doubt_holds_back_nothing_else(before: Callable[[], Status], after: Callable[[], Status]) -> None:
+    """A new generation has not been served by anybody that we know of."""
+    book = Book()
+    book.ledger = Ledger(CONTROLLER_NAME, doubted=lambda _: True)
+    book.ledger.begin(book.now)
+    book.sees(GATEWAY, written(before()), generation=generation_of(after()))
+    book.publishes(GATEWAY, after())
+    assert book.writes() == ["gw"]
+
+
+def test_one_listener_that_is_taken_back_is_enough_for_doubt() -> None:
+    """The Gateway as a whole may be served by another listener."""
+    book = Book()
+    book.ledger = Ledger(CONTROLLER_NAME, doubted=lambda _: True)
+    book.ledger.begin(book.now)
+    book.sees(GATEWAY, written(gateway_status()))
+    book.publishes(GATEWAY, gateway_status(listener_status("tcp", condition("Programmed", "False"))))
+    assert book.writes() == []

@@ -197,9 +197,11 @@ class EnvoyFleet:
         """The addresses of those proxies of a scope that get traffic now."""
         self._publish(self._roster.set_ready(scope, addresses))
 
-    def covers(self) -> bool:
-        """Whether every address that is ready is that of a proxy with a stream here or at a replica that reports."""
-        return self._roster.covers()
+    def covers(self, scope: str) -> bool:
+        """Whether every address of a scope that is ready is that of a proxy with a stream here or at a replica that
+        reports.
+        """
+        return self._roster.covers(scope)
 
     def lead(self) -> None:
         """Be the replica to which the others report, which they may do at any time."""
@@ -209,10 +211,15 @@ class EnvoyFleet:
         """Report to the replica at this address, ``host:port``. None: nobody leads, as far as is known."""
         self._follower.follow(leader)
 
+    @property
+    def has_proxies(self) -> bool:
+        """Whether any proxy has a stream here."""
+        return any(gateway.streams for gateway in self._gateways.values())
+
     async def send_away(self) -> None:
         """End the connections of all proxies and replicas, which come back at once, to whoever is there for them.
 
-        Raises DataPlaneError when it cannot listen again.
+        Returns once it listens again, however long that takes.
         """
         await self._server.restart()
 

@@ -40,8 +40,9 @@ _SERVER_OPTIONS = (
 )
 _REPEAT_SECONDS = 60.0
 _MAX_REMEMBERED = 1000
-_RELISTEN_SECONDS = 10.0
+_PATIENCE_SECONDS = 2.0
 _RETRY_SECONDS = 0.05
+_LATER_SECONDS = 0.5
 
 _AnyContext: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 
@@ -95,20 +96,24 @@ class FleetServer:
         self._server = await self._listen()
 
     async def restart(self) -> None:
-        """End all connections, and listen at the same place again. Raises DataPlaneError.
+        """End all connections, and listen at the same place again, however long that takes.
 
         To end streams would not do: an Envoy opens the next one on the same connection.
         """
         await self.stop()
-        give_up_at = time.monotonic() + _RELISTEN_SECONDS
+        patient_until, told = time.monotonic() + _PATIENCE_SECONDS, ""
         while self._server is None:
             try:
                 self._server = await self._listen()
-            except DataPlaneError:
+            except DataPlaneError as error:
                 # gRPC closes what it listened on a moment after it says so.
-                if time.monotonic() > give_up_at:
-                    raise
-                await asyncio.sleep(_RETRY_SECONDS)
+                patient = time.monotonic() < patient_until
+                if not patient and str(error) != told:
+                    told = str(error)
+                    _log.error("no proxy can connect, trying again", reason=told)
+                await asyncio.sleep(_RETRY_SECONDS if patient else _LATER_SECONDS)
+        if told:
+            _log.info("proxies can connect again")
 
     async def _listen(self) -> grpc.aio.Server:
         server = grpc.aio.server(options=_SERVER_OPTIONS)

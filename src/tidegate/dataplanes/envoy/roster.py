@@ -133,12 +133,12 @@ class Roster:
                     touched.update(scope.planned)
         return touched
 
-    def covers(self) -> bool:
-        """Whether every address that is ready is that of a proxy that is known here."""
-        return all(
-            scope.ready <= {address for proxy in scope.proxies.values() for address in proxy.addresses}
-            for scope in self._scopes.values()
-        )
+    def covers(self, name: str) -> bool:
+        """Whether every address of a scope that is ready is that of a proxy that is known here."""
+        scope = self._scopes.get(name)
+        return scope is None or scope.ready <= {
+            address for proxy in scope.proxies.values() for address in proxy.addresses
+        }
 
     def outcome(self, key: SocketKey) -> Outcome | None:
         """The outcome of a socket now; None when it is not planned."""

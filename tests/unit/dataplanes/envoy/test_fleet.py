@@ -205,7 +205,7 @@ async def test_a_report_that_is_not_understood_is_left_out() -> None:
                 call = channel.stream_unary(f"/{service}/{method}", bytes, bytes)(messages())
 
                 async def covered() -> bool:
-                    return plane.covers()
+                    return plane.covers(A)
 
                 await eventually(covered, what="the second message was heard")
                 call.cancel()

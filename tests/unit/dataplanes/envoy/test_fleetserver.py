@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -195,6 +196,27 @@ def test_certificates_of_these_tests_are_what_they_say() -> None:
     certificate = x509.load_pem_x509_certificate(Issuer().proxy(A).certificate)
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert [name.value for name in names] == [proxy_identity(A)]
+
+
+async def test_a_place_that_is_taken_in_between_is_waited_for() -> None:
+    """The replica lives on, says why no proxy can connect to it, and serves as soon as it can."""
+    async with serving() as served:
+        await served.server.stop()
+        with structlog.testing.capture_logs() as events:
+            async with asyncio.TaskGroup() as tasks:
+                with socket.create_server(("127.0.0.1", served.server.port)):
+                    restarting = tasks.create_task(served.server.restart())
+
+                    async def said() -> bool:
+                        return bool(events)
+
+                    await eventually(said, what="it is said in the log")
+                    assert not restarting.done()
+        assert [event["event"] for event in events] == [
+            "no proxy can connect, trying again",
+            "proxies can connect again",
+        ]
+        assert await served.ask(served.issuer.proxy(A)) == "hello"
 
 
 async def test_a_connection_that_breaks_while_something_is_sent(ports: Ports, caplog: pytest.LogCaptureFixture) -> None:

@@ -241,17 +241,17 @@ def test_a_replica_that_is_lost_loses_all_its_proxies() -> None:
 def test_covers_when_every_ready_address_is_known() -> None:
     """A new leader knows enough once each ready proxy is connected somewhere, or was a moment ago."""
     made = roster(ready=("10.0.0.1", "10.0.0.2"))
-    assert not made.covers()
+    assert not made.covers("a/gw")
     made.take(OURS, settled("one"), 0.0)
-    assert not made.covers()
+    assert not made.covers("a/gw")
     made.take(THEIRS, settled("two", address="10.0.0.2"), 0.0)
-    assert made.covers()
+    assert made.covers("a/gw")
     made.lose(THEIRS, 0.0)
-    assert made.covers()
+    assert made.covers("a/gw")
     made.expire(GRACE)
-    assert not made.covers()
+    assert not made.covers("a/gw")
     made.set_ready("a/gw", ())
-    assert made.covers()
+    assert made.covers("a/gw")
 
 
 def test_nothing_is_kept_of_what_is_gone() -> None:
