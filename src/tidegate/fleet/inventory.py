@@ -13,8 +13,9 @@ import msgspec
 
 from tidegate.fleet.kinds import KIND_OF, GeneratedKind
 from tidegate.fleet.metadata import DIGEST, MANAGER, Owner, owner
+from tidegate.fleet.troubles import refusal
 from tidegate.names import ObjectKey
-from tidegate.plan.infrastructure import Infrastructure, KeptInfrastructure
+from tidegate.plan.infrastructure import Infrastructure, KeptInfrastructure, Trouble, TroubleReason
 
 _OF_OTHERS = ("managedFields", "resourceVersion", "generation")
 
@@ -33,9 +34,9 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     """An object that is there.
 
     ``version`` orders what is heard of it; ``content`` is the object in JSON, without what changes of itself.
-    ``failure`` is why the cluster cannot make the Pods of a Deployment. ``settled`` is its fingerprint after our last
-    apply, empty before the first. ``has_our_class``: it is a Service whose ``loadBalancerClass`` is one that we asked
-    for.
+    ``failure`` is why the cluster cannot make the Pods of a Deployment, None: it can. ``settled`` is its fingerprint
+    after our last apply, empty before the first. ``has_our_class``: it is a Service whose ``loadBalancerClass`` is one
+    that we asked for.
     """
 
     key: ObjectKey
@@ -45,7 +46,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     digest: str
     ending: bool
     content: bytes
-    failure: str = ""
+    failure: Trouble | None = None
     settled: bytes = b""
     has_our_class: bool = False
 
@@ -160,12 +161,17 @@ def _applied(about: Mapping[str, Any], *path: str) -> bool:
 
 
 def _same(before: Found, now: Found) -> bool:
-    same_failure = bool(before.failure) == bool(now.failure)  # Its words name Pods that never were.
+    same_failure = _kind(before.failure) == _kind(now.failure)
     return same_failure and (before.uid, before.ending, before.content) == (now.uid, now.ending, now.content)
 
 
-def _failure(status: Mapping[str, Any]) -> str:
+def _kind(failure: Trouble | None) -> TroubleReason | None:
+    """Its words name Pods that never were."""
+    return failure.reason if failure is not None else None
+
+
+def _failure(status: Mapping[str, Any]) -> Trouble | None:
     """What the cluster says when it cannot make the Pods of a Deployment (``ReplicaFailure``)."""
     conditions = status.get("conditions") or ()
     failed = (one for one in conditions if (one.get("type"), one.get("status")) == ("ReplicaFailure", "True"))
-    return next((str(one.get("message", "")) for one in failed), "")
+    return next((refusal(str(one.get("message", ""))) for one in failed), None)

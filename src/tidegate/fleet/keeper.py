@@ -37,7 +37,7 @@ from tidegate.fleet.steps import (
     steps,
     steps_to_keep,
 )
-from tidegate.fleet.troubles import Troubles
+from tidegate.fleet.troubles import Troubles, refusal, shortened
 from tidegate.kube.client import KubeClient
 from tidegate.kube.resources import Object
 from tidegate.kube.selection import Selection
@@ -53,10 +53,8 @@ _SHORTEST_PAUSE_S: Final = 1.0
 _PASSING: Final = frozenset({None, 404, 409, 429, 502, 503, 504})
 # The API says so in words only, beside a status that also stands for a missing right.
 _NAMESPACE_ENDS: Final = "because it is being terminated"
-_QUOTA: Final = "exceeded quota"
 _FORBIDDEN: Final = 403
 _REFUSALS: Final = frozenset({400, _FORBIDDEN, 422})
-_LONGEST_MESSAGE: Final = 1000
 
 Manifests = Callable[[Infrastructure, Credentials], Sequence[Manifest]]
 """All objects of a Gateway's data plane."""
@@ -128,7 +126,7 @@ class Keeper:
     def _failing(self, wanted: Wanted) -> dict[ObjectKey, Trouble]:
         """Objects of which the cluster cannot make what they stand for, even where they are as they should be."""
         there = self._inventory.at(site(wanted)).values()
-        return {one.key: _refusal(one.failure) for one in there if one.failure and one.owner.gateway == wanted.gateway}
+        return {one.key: one.failure for one in there if one.failure and one.owner.gateway == wanted.gateway}
 
     async def _take(self, wanted: Wanted | None, step: Step) -> None:
         """One step. What fails is tried again later, and said where somebody has to do something about it."""
@@ -262,17 +260,8 @@ def _trouble(error: KubeError) -> Trouble:
     # RBAC's words. All else that is forbidden, admission forbids.
     lacking = error.status == _FORBIDDEN and " in API group " in str(error)
     if lacking or error.status not in _REFUSALS:
-        return Trouble(reason=TroubleReason.OTHER, message=_shortened(str(error)))
-    return _refusal(str(error))
-
-
-def _refusal(message: str) -> Trouble:
-    reason = TroubleReason.NO_RESOURCES if _QUOTA in message else TroubleReason.REFUSED
-    return Trouble(reason=reason, message=_shortened(message))
-
-
-def _shortened(message: str) -> str:
-    return message if len(message) <= _LONGEST_MESSAGE else f"{message[:_LONGEST_MESSAGE]}…"
+        return Trouble(reason=TroubleReason.OTHER, message=shortened(str(error)))
+    return refusal(str(error))
 
 
 def _uid(body: Object) -> str:

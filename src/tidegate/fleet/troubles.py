@@ -13,10 +13,14 @@ from typing import Final
 import msgspec
 
 from tidegate.names import ObjectKey
-from tidegate.plan.infrastructure import Trouble
+from tidegate.plan.infrastructure import Trouble, TroubleReason
 
 SAME_WORDS_S: Final = 300.0
 """The words for a trouble that lasts are renewed so often, at most."""
+
+# The API says so in words only.
+_QUOTA: Final = "exceeded quota"
+_LONGEST_MESSAGE: Final = 1000
 
 Troubled = Callable[[ObjectKey, Trouble | None], None]
 """Told of a Gateway's trouble, and of its end (None). Returns at once."""
@@ -65,3 +69,14 @@ class Troubles:
         now = self._first(gateway)
         if now != before:
             self._troubled(gateway, now)
+
+
+def refusal(message: str) -> Trouble:
+    """What it means for a Gateway that the API server refuses one of its objects, or the Pods of one."""
+    reason = TroubleReason.NO_RESOURCES if _QUOTA in message else TroubleReason.REFUSED
+    return Trouble(reason=reason, message=shortened(message))
+
+
+def shortened(message: str) -> str:
+    """A message of the API server that is short enough for a status."""
+    return message if len(message) <= _LONGEST_MESSAGE else f"{message[:_LONGEST_MESSAGE]}…"

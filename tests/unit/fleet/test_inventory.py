@@ -6,6 +6,7 @@ from support.infrastructures import CONTAINER, CONTROLLER, CREDENTIALS, IMAGE, g
 from tidegate.fleet.inventory import Found, Inventory, Site, found, site
 from tidegate.fleet.kinds import CONFIG_MAP, DEPLOYMENT, SECRET, SERVICE, GeneratedKind
 from tidegate.fleet.objects import manifests
+from tidegate.plan.infrastructure import Trouble, TroubleReason
 
 HERE = Site("shop", "public-tidegate")
 
@@ -109,7 +110,7 @@ def test_a_list_is_true_even_if_it_is_older() -> None:
 
 
 def test_a_deployment_of_which_no_pods_can_be_made() -> None:
-    """That this begins and ends is news; the words name Pods that never were, and are not."""
+    """That this begins, ends, and has another reason is news; the words name Pods that never were, and are not."""
     inventory = Inventory()
 
     def deployment(version: int, *conditions: dict[str, str]) -> Found:
@@ -119,7 +120,10 @@ def test_a_deployment_of_which_no_pods_can_be_made() -> None:
     failed = {"type": "ReplicaFailure", "status": "True", "message": "pods x-1 is forbidden"}
     assert inventory.put(deployment(1, available)) == {HERE}
     assert inventory.put(deployment(2, available, failed)) == {HERE}
-    assert inventory.at(HERE)[deployment(2).key].failure == "pods x-1 is forbidden"
+    refused = Trouble(reason=TroubleReason.REFUSED, message="pods x-1 is forbidden")
+    assert inventory.at(HERE)[deployment(2).key].failure == refused
     assert inventory.put(deployment(3, {**failed, "message": "pods x-2 is forbidden"})) == set()
-    assert inventory.put(deployment(4, {**failed, "status": "False"})) == {HERE}
-    assert inventory.at(HERE)[deployment(2).key].failure == ""
+    assert inventory.put(deployment(4, {**failed, "message": "pods x-3 exceeded quota: small"})) == {HERE}
+    assert inventory.put(deployment(5, {**failed, "message": "pods x-4 exceeded quota: small"})) == set()
+    assert inventory.put(deployment(6, {**failed, "status": "False"})) == {HERE}
+    assert inventory.at(HERE)[deployment(2).key].failure is None
