@@ -105,12 +105,17 @@ class _Replica:
 
     def receive(self, message: bytes) -> None:
         try:
-            events = decode(message)
+            heard = decode(message)
         except ValueError as error:
-            _log.warning("report of a replica not understood", replica=self._source, reason=str(error))
+            self._complain(str(error))
             return
-        for event in events:
+        for problem in dict.fromkeys(heard.problems):
+            self._complain(problem)
+        for event in heard.events:
             self._take(self._source, event)
+
+    def _complain(self, problem: str) -> None:
+        _log.warning("report of a replica not understood", replica=self._source, reason=problem)
 
     def end(self) -> None:
         self._take(self._source, None)

@@ -7,14 +7,30 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Any
 
 import msgspec
 
 from tidegate.dataplanes.envoy.proxyevents import Changed, ProxyEvent, Settled
+from tidegate.names import SocketKey
 from tidegate.plan.outcome import SocketReport
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(tuple[ProxyEvent, ...])
+_items = msgspec.json.Decoder(tuple[dict[str, Any], ...])
+
+
+class _About(msgspec.Struct):
+    """The part of a report that says which socket it is about."""
+
+    socket: SocketKey
+
+
+class Heard(msgspec.Struct, frozen=True):
+    """A batch as far as this version understands it, and in ``problems`` what it does not, for people."""
+
+    events: Sequence[ProxyEvent]
+    problems: Sequence[str] = ()
 
 
 class Outbox:
@@ -57,9 +73,51 @@ def encode(batch: Sequence[ProxyEvent]) -> bytes:
     return _encoder.encode(batch)
 
 
-def decode(message: bytes) -> Sequence[ProxyEvent]:
-    """A batch that came over the wire. Raises ValueError when it is none that this version understands."""
+def decode(message: bytes) -> Heard:
+    """A batch that came over the wire.
+
+    Of what another version says, only that is left out which this one does not understand: an event, or the outcome of
+    a socket, of which then nothing is known. Raises ValueError when it is no batch at all.
+    """
     try:
-        return _decoder.decode(message)
+        return Heard(_decoder.decode(message))
+    except msgspec.ValidationError:
+        pass
     except msgspec.MsgspecError as error:
         raise ValueError(str(error)) from error
+    try:
+        items = _items.decode(message)
+    except msgspec.MsgspecError as error:
+        raise ValueError(str(error)) from error
+    events: list[ProxyEvent] = []
+    problems: list[str] = []
+    for item in items:
+        try:
+            events.append(msgspec.convert(_understood(item, problems), ProxyEvent))
+        except msgspec.ValidationError as error:
+            problems.append(str(error))
+    return Heard(events, problems)
+
+
+def _understood(item: dict[str, Any], problems: list[str]) -> dict[str, Any]:
+    """An event in which every outcome is one that we know, or none."""
+    if not isinstance(item.get("reports"), list):
+        return item
+    reports = []
+    for report in item["reports"]:
+        try:
+            msgspec.convert(report, SocketReport)
+            reports.append(report)
+        except msgspec.ValidationError as error:
+            problems.append(str(error))
+            if _is_about_a_socket(report):
+                reports.append({**report, "outcome": None})
+    return {**item, "reports": reports}
+
+
+def _is_about_a_socket(report: Any) -> bool:
+    try:
+        msgspec.convert(report, _About)
+    except msgspec.ValidationError:
+        return False
+    return True

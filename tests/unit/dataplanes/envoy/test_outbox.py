@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.plans import socket_key
-from tidegate.dataplanes.envoy.outbox import Outbox, decode, encode
+from tidegate.dataplanes.envoy.outbox import Heard, Outbox, decode, encode
 from tidegate.dataplanes.envoy.proxyevents import Changed, Connecting, Lost, ProxyEvent, Settled
 from tidegate.dataplanes.envoy.roster import Roster
 from tidegate.plan.outcome import Failed, FailureReason, Live, Outcome, Pending, SocketReport
@@ -117,11 +117,32 @@ def _as_streams_do(events: list[ProxyEvent]) -> list[ProxyEvent]:
 @given(st.lists(EVENTS).map(tuple))
 def test_events_survive_the_wire(events: tuple[ProxyEvent, ...]) -> None:
     """What another replica reads is what was written."""
-    assert decode(encode(events)) == events
+    assert decode(encode(events)) == Heard(events)
 
 
-@pytest.mark.parametrize("message", [b"", b"{}", b"[{}]", b'[{"type": "Moved", "scope": "a/gw"}]', b"\xff"])
-def test_what_is_not_understood_is_an_error(message: bytes) -> None:
-    """A replica of another version may say what this one cannot read."""
+@pytest.mark.parametrize("message", [b"", b"{}", b"[1]", b"\xff"])
+def test_what_is_no_batch_is_an_error(message: bytes) -> None:
+    """There is nothing in it to understand."""
     with pytest.raises(ValueError, match=r".+"):
         decode(message)
+
+
+def test_of_what_another_version_says_only_what_is_unknown_is_left_out() -> None:
+    """Of a socket whose outcome has no meaning here nothing is known, so what was known before does not stand."""
+    told = [settled(report(FAILED), report(LIVE, 1)), Lost(scope="a/gw", node="two")]
+    message = encode(told).replace(b'"PortUnavailable"', b'"Overloaded"')
+    assert message != encode(told)
+    moved = b'[{"type":"Moved","scope":"a/gw"},{"type":"Settled","scope":"a/gw"},'
+    heard = decode(moved + message[1:])
+    assert heard.events == [settled(report(None), report(LIVE, 1)), told[1]]
+    assert len(heard.problems) == 3
+    assert "Overloaded" in heard.problems[2]
+
+
+def test_a_report_about_an_unknown_kind_of_socket_is_left_out() -> None:
+    """The rest of the event counts."""
+    told = Changed(scope="a/gw", node="one", reports=(report(LIVE), report(LIVE, 1)))
+    message = encode([told]).replace(b'"port":80', b'"port":"all"')
+    heard = decode(message)
+    assert heard.events == [Changed(scope="a/gw", node="one", reports=(report(LIVE, 1),))]
+    assert len(heard.problems) == 1
