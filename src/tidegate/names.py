@@ -13,6 +13,8 @@ Kubernetes names contain dots and dashes: a composed name is looked up, never ta
 
 from __future__ import annotations
 
+import hashlib
+
 import msgspec
 
 GATEWAY_GROUP = "gateway.networking.k8s.io"
@@ -35,6 +37,9 @@ WILDCARD_ADDRESS = "*"
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 MANAGER = "tidegate"
 """What the label says on every object that tidegate makes in a cluster."""
+
+GATEWAY_NAME_LABEL = f"{GATEWAY_GROUP}/gateway-name"
+"""Which Gateway such an object is for (GEP-1762), by ``label_value``."""
 
 ACCESS_LOG_LABEL = "tidegate.dev/access-log"
 """On the Service of a data plane that logs connections: in which format."""
@@ -116,3 +121,15 @@ def proxy_scope(identity: str) -> str | None:
     """The scope that a proxy of this identity serves; None when it is no proxy's."""
     scope = identity.removeprefix(proxy_identity(""))
     return scope if scope and proxy_identity(scope) == identity else None
+
+
+_LONGEST_LABEL_VALUE = 63
+_LABEL_DIGITS = 8
+
+
+def label_value(name: str) -> str:
+    """A name as a label's value. The API allows Gateways longer names than labels: those end in a hash."""
+    if len(name) <= _LONGEST_LABEL_VALUE:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:_LABEL_DIGITS]
+    return f"{name[: _LONGEST_LABEL_VALUE - _LABEL_DIGITS - 1].rstrip('-.')}-{digest}"

@@ -192,3 +192,21 @@ async def test_an_address_outside_of_the_cluster_is_told_in_the_words_of_the_api
     await world.api.wait("Gateway", "edge", told, what="the status says why", within=20)
     await world.apply(edge(PORT, infrastructure=infrastructure))
     await world.wait_programmed("edge")
+
+
+async def test_a_service_that_is_going_is_none_any_more(world: World) -> None:
+    """While a finalizer holds it, its load balancer is taken down: nothing says that clients get through."""
+    await world.controller()
+    await world.apply(edge(PORT))
+    await world.wait_programmed("edge")
+    held = ["example.com/takes-its-time"]
+    before = await world.api.patch("Service", "edge-tidegate", {"metadata": {"finalizers": held}})
+    await world.api.delete("Service", "edge-tidegate")
+    found = await world.wait_programmed("edge", status="False")
+    assert found["status"].get("addresses", []) == []
+    assert [condition_of(one["conditions"], "Programmed")[0] for one in found["status"]["listeners"]] == ["False"]
+    assert "is being deleted" in str(found["status"]["conditions"])
+    await world.api.patch("Service", "edge-tidegate", {"metadata": {"finalizers": None}})
+    found = await world.wait_programmed("edge")
+    assert found["status"]["addresses"]
+    assert (await world.api.get("Service", "edge-tidegate"))["metadata"]["uid"] != before["metadata"]["uid"]

@@ -11,6 +11,7 @@ from tidegate.names import (
     PoolKey,
     SocketKey,
     TargetKey,
+    label_value,
     proxy_identity,
     proxy_scope,
 )
@@ -62,3 +63,13 @@ def test_the_scope_of_a_proxy_is_known_from_its_identity() -> None:
         "spiffe://example.org/gateway/team-a/edge",
     ):
         assert proxy_scope(other) is None
+
+
+def test_long_names_become_values_of_labels() -> None:
+    """A label's value has at most 63 characters; different names stay different, whatever they begin with."""
+    assert label_value("a" * 63) == "a" * 63
+    long, longer = label_value("a" * 64), label_value("a" * 65)
+    assert long != longer
+    assert len(long) == 63
+    cut_at_a_dot = label_value("a" * 53 + "." + "b" * 20)
+    assert cut_at_a_dot.startswith("a" * 53 + "-")

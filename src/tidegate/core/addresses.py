@@ -11,13 +11,13 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from tidegate.core.backends import canonical
-from tidegate.core.front import missing_service
+from tidegate.core.front import Missing, service_in_front
 from tidegate.core.gateways import GatewayDecision
 from tidegate.core.incremental import View
 from tidegate.core.infrastructure import service_of
 from tidegate.core.reasons import Reason
 from tidegate.core.rejection import Rejection
-from tidegate.core.tables import ADDRESSES, OUTCOMES, SERVICES
+from tidegate.core.tables import ADDRESSES, OUTCOMES
 from tidegate.model.corev1 import Service
 from tidegate.model.gateway import Gateway, GatewaySpecAddress
 from tidegate.model.status import GatewayStatusAddress
@@ -91,7 +91,7 @@ def _refused(view: View, decision: GatewayDecision, address: str) -> bool:
 
 def _of_service(view: View, gateway: Gateway) -> Addresses:
     key = service_of(gateway)
-    assigned = _assigned(view.get(SERVICES, key), key.path)
+    assigned = _assigned(service_in_front(view, gateway), key.path)
     asked = [address for address in gateway.spec.addresses if address.type == _IP]
     wanted = tuple(dict.fromkeys(canonical(address.value) for address in asked if address.value))
     published = _published(_chosen(assigned.addresses, asked, wanted))
@@ -119,11 +119,9 @@ def _chosen(
     return [known[value] for value in wanted if value in known] + (others if any_will_do else [])
 
 
-def _assigned(service: Service | None, path: str) -> _Assigned:
-    missing = missing_service(service, path)
-    if missing is not None:
-        return _Assigned(lacking=missing.message, waiting=missing.waiting)
-    assert service is not None
+def _assigned(service: Service | Missing, path: str) -> _Assigned:
+    if isinstance(service, Missing):
+        return _Assigned(lacking=service.message, waiting=service.waiting)
     found = _balanced(service) if service.spec.type == "LoadBalancer" else _inside(service)
     if found:
         return _Assigned(addresses=tuple(found))

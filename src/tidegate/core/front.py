@@ -11,10 +11,11 @@ import msgspec
 
 from tidegate.core.gateways import DECISIONS
 from tidegate.core.incremental import Unit, View
-from tidegate.core.infrastructure import service_of
+from tidegate.core.infrastructure import is_of_another, is_ours, service_of
 from tidegate.core.tables import GATEWAYS, SERVICES
 from tidegate.model.corev1 import Service
-from tidegate.names import MANAGED_BY_LABEL, MANAGER, ObjectKey
+from tidegate.model.gateway import Gateway
+from tidegate.names import ObjectKey
 
 
 class Missing(msgspec.Struct, frozen=True):
@@ -40,13 +41,19 @@ class Front(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def missing_service(service: Service | None, path: str) -> Missing | None:
-    """Why there is no Service of ours."""
+def service_in_front(view: View, gateway: Gateway) -> Service | Missing:
+    """The Service that leads clients to a Gateway's proxies, or why there is none."""
+    key = service_of(gateway)
+    service = view.get(SERVICES, key)
     if service is None:
-        return Missing(f"Service {path} is not there yet", waiting=True)
-    if service.metadata.labels.get(MANAGED_BY_LABEL) != MANAGER:
-        return Missing(f"Service {path} is not tidegate's: rename it or the Gateway", waiting=False)
-    return None
+        return Missing(f"Service {key.path} is not there yet", waiting=True)
+    if not is_ours(service):
+        return Missing(f"Service {key.path} is not tidegate's: rename it or the Gateway", waiting=False)
+    if is_of_another(service, gateway):
+        return Missing(f"Service {key.path} is that of another Gateway: rename one of the two", waiting=False)
+    if service.metadata.deletion_timestamp is not None:
+        return Missing(f"Service {key.path} is being deleted, and made anew after that", waiting=True)
+    return service
 
 
 def _front(view: View, key: ObjectKey) -> Front | None:
@@ -54,12 +61,9 @@ def _front(view: View, key: ObjectKey) -> Front | None:
         return None
     gateway = view.get(GATEWAYS, key)
     assert gateway is not None
-    name = service_of(gateway)
-    service = view.get(SERVICES, name)
-    missing = missing_service(service, name.path)
-    if missing is not None:
-        return Front(service=name, missing=missing)
-    assert service is not None
+    name, service = service_of(gateway), service_in_front(view, gateway)
+    if isinstance(service, Missing):
+        return Front(service=name, missing=service)
     led = ((one.protocol, one.port) for one in service.spec.ports if one.target_port in (None, one.port))
     return Front(service=name, ports=frozenset(led))
 

@@ -15,7 +15,15 @@ from tidegate.core.protocols import PROTOCOLS
 from tidegate.core.tables import GATEWAYS, SERVICES
 from tidegate.model.corev1 import Service
 from tidegate.model.gateway import Gateway, GatewayInfrastructure
-from tidegate.names import ACCESS_LOG_LABEL, CORE_GROUP, MANAGED_BY_LABEL, MANAGER, ObjectKey
+from tidegate.names import (
+    ACCESS_LOG_LABEL,
+    CORE_GROUP,
+    GATEWAY_NAME_LABEL,
+    MANAGED_BY_LABEL,
+    MANAGER,
+    ObjectKey,
+    label_value,
+)
 from tidegate.plan.infrastructure import Infrastructure, InfrastructurePort, KeptInfrastructure, Parameters
 
 LONGEST_NAME = 63
@@ -44,6 +52,17 @@ def service_of(gateway: Gateway) -> ObjectKey:
     return ObjectKey(CORE_GROUP, Service.KIND, meta.namespace, name)
 
 
+def is_ours(service: Service) -> bool:
+    """Whether a Service under such a name is of our making."""
+    return service.metadata.labels.get(MANAGED_BY_LABEL) == MANAGER
+
+
+def is_of_another(service: Service, gateway: Gateway) -> bool:
+    """Whether a Service of our making leads to the proxies of another Gateway, which comes to the same name."""
+    name = label_value(gateway.metadata.name)
+    return is_ours(service) and service.metadata.labels.get(GATEWAY_NAME_LABEL, name) != name
+
+
 def _infrastructure(view: View, key: ObjectKey) -> Infrastructure | KeptInfrastructure | None:
     if not view.config.scope_per_gateway:
         return None
@@ -53,7 +72,7 @@ def _infrastructure(view: View, key: ObjectKey) -> Infrastructure | KeptInfrastr
     name = service_of(gateway).name
     parameters = view.get(GATEWAY_PARAMETERS, key)
     if decision.rejection is not None or not isinstance(parameters, Parameters):
-        return KeptInfrastructure(gateway=key, name=name, access_log=_logged(view, service_of(gateway)))
+        return KeptInfrastructure(gateway=key, name=name, access_log=_logged(view, gateway))
     wanted = gateway.spec.infrastructure or GatewayInfrastructure()
     return Infrastructure(
         gateway=key,
@@ -68,10 +87,10 @@ def _infrastructure(view: View, key: ObjectKey) -> Infrastructure | KeptInfrastr
     )
 
 
-def _logged(view: View, key: ObjectKey) -> str:
+def _logged(view: View, gateway: Gateway) -> str:
     """The format of the access log when parameters were last known, as the Service remembers it."""
-    service = view.get(SERVICES, key)
-    if service is None or service.metadata.labels.get(MANAGED_BY_LABEL) != MANAGER:
+    service = view.get(SERVICES, service_of(gateway))
+    if service is None or not is_ours(service) or is_of_another(service, gateway):
         return "off"
     return service.metadata.labels.get(ACCESS_LOG_LABEL, "off")
 

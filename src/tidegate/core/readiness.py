@@ -1,7 +1,8 @@
 """Which proxies of a Gateway are ready: those whose Pods are ready endpoints of the Service in front of them.
 
-Comes in: the EndpointSlices of that Service alone. Goes out: addresses in canonical form, for the data plane, which
-knows which proxy has which. A Pod with an address of each IP family is there with both.
+Comes in: that Service and its EndpointSlices alone. Goes out: addresses in canonical form, for the data plane, which
+knows which proxy has which. A Pod with an address of each IP family is there with both. Behind a Service that is
+another Gateway's, no proxy of this one is.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from __future__ import annotations
 from tidegate.core.backends import canonical, is_ready, reachable_slices
 from tidegate.core.gateways import DECISIONS
 from tidegate.core.incremental import Unit, View
-from tidegate.core.infrastructure import service_of
-from tidegate.core.tables import GATEWAYS
+from tidegate.core.infrastructure import is_of_another, service_of
+from tidegate.core.tables import GATEWAYS, SERVICES
 from tidegate.names import ObjectKey
 
 
@@ -20,6 +21,9 @@ def _ready(view: View, key: ObjectKey) -> frozenset[str] | None:
     gateway = view.get(GATEWAYS, key)
     assert gateway is not None
     service = service_of(gateway)
+    there = view.get(SERVICES, service)
+    if there is not None and is_of_another(there, gateway):
+        return frozenset()
     return frozenset(
         canonical(address)
         for endpoint_slice in reachable_slices(view, service.namespace, service.name)

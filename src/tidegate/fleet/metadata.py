@@ -7,18 +7,17 @@ Pods' template, so the Pods are replaced, one by one and each after its drain ti
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
-from tidegate.names import GATEWAY_GROUP, ObjectKey
+from tidegate.names import GATEWAY_GROUP, GATEWAY_NAME_LABEL, ObjectKey, label_value
 from tidegate.plan.infrastructure import Infrastructure
 
 MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 NAME: Final = "app.kubernetes.io/name"
-GATEWAY_NAME: Final = f"{GATEWAY_GROUP}/gateway-name"
+GATEWAY_NAME: Final = GATEWAY_NAME_LABEL
 GATEWAY_CLASS_NAME: Final = f"{GATEWAY_GROUP}/gateway-class-name"
 
 MADE_BY: Final = "tidegate.dev/controller"
@@ -32,9 +31,6 @@ PROXY: Final = "tidegate-proxy"
 
 SELECTS_ALL: Final = f"{MANAGED_BY}={MANAGER}"
 """The label selector of everything that any controller of ours made."""
-
-_LONGEST_VALUE: Final = 63
-_DIGITS: Final = 8
 
 
 class Owner(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,14 +68,6 @@ def labels(infrastructure: Infrastructure) -> dict[str, str]:
 def selector(infrastructure: Infrastructure) -> dict[str, str]:
     """The labels by which Pods are found. They never change: a Deployment's selector cannot."""
     return {NAME: PROXY, GATEWAY_NAME: label_value(infrastructure.gateway.name)}
-
-
-def label_value(name: str) -> str:
-    """A name as a label's value. The API allows Gateways longer names than labels: those end in a hash."""
-    if len(name) <= _LONGEST_VALUE:
-        return name
-    digest = hashlib.sha256(name.encode()).hexdigest()[:_DIGITS]
-    return f"{name[: _LONGEST_VALUE - _DIGITS - 1].rstrip('-.')}-{digest}"
 
 
 def owner(body: Mapping[str, Any]) -> Owner:

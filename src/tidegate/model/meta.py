@@ -47,8 +47,8 @@ class ObjectMeta(ApiStruct, frozen=True, kw_only=True):
 
     ``generation`` and ``order`` are set by the source that delivered the object: ``generation`` counts
     the changes of ``spec``, ``order`` breaks ties between objects of one creation second (0 where the
-    API server decides age). ``creation_timestamp`` has second precision. ``uid`` is empty where no API server
-    gave one.
+    API server decides age). Timestamps have second precision. ``deletion_timestamp``: it goes as soon as its
+    finalizers permit. ``uid`` is empty where no API server gave one.
     """
 
     UNREAD: ClassVar[frozenset[str]] = frozenset(
@@ -56,7 +56,6 @@ class ObjectMeta(ApiStruct, frozen=True, kw_only=True):
             "generateName",
             "selfLink",
             "resourceVersion",
-            "deletionTimestamp",
             "deletionGracePeriodSeconds",
             "ownerReferences",
             "finalizers",
@@ -70,6 +69,7 @@ class ObjectMeta(ApiStruct, frozen=True, kw_only=True):
     labels: dict[LabelKey, Annotated[LabelValue, NULL_IS_EMPTY]] = msgspec.field(default_factory=_none)
     annotations: dict[AnnotationKey, Annotated[str, NULL_IS_EMPTY]] = msgspec.field(default_factory=_none)
     creation_timestamp: Annotated[dt.datetime, msgspec.Meta(tz=True)] | None = None
+    deletion_timestamp: Annotated[dt.datetime, msgspec.Meta(tz=True)] | None = None
     generation: Int64 = 0
     uid: str = ""
     order: int = 0

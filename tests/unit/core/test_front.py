@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-from support.generated import generated_service
+from support.generated import generated_service, proxies
 from support.manifests import gateway, gateway_class, listener, service
 from support.resources import World, gateway_key, message, said
+from tidegate.core.infrastructure import infrastructure_name
+from tidegate.names import GATEWAY_NAME_LABEL
 
 NAME = "gw-tidegate"
 TWO = gateway("gw", [listener("a", 80), listener("b", 81)])
@@ -76,3 +78,38 @@ def test_on_a_host_nothing_stands_in_between() -> None:
     found = World(TWO)
     found.obey()
     assert listeners(found) == ["True/Programmed"] * 2
+
+
+def test_a_service_that_goes_leads_nowhere_any_more() -> None:
+    """Something holds it by a finalizer, a load balancer for example: it is made anew when that lets go of it."""
+    found = world(PORT_80, PORT_81)
+    going = generated_service(NAME, ports=[PORT_80, PORT_81], **ADDRESS)
+    going["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    found.apply(going)
+    assert listeners(found) == ["False/Pending"] * 2
+    assert said(found.gateway("gw"), "Programmed") == "False/AddressNotAssigned"
+    assert found.gateway("gw").addresses == ()
+    assert "is being deleted" in message(found.gateway("gw"), "Programmed")
+    assert found.verdicts[gateway_key("gw")].waiting
+    found.apply(generated_service(NAME, ports=[PORT_80, PORT_81], **ADDRESS))
+    assert listeners(found) == ["True/Programmed"] * 2
+
+
+def test_of_two_gateways_that_come_to_one_name_only_the_holder_has_what_is_there() -> None:
+    """A class can be named like the hash by which another name was told apart: not the address, not the proxies."""
+    name = infrastructure_name("x", "a-b")
+    digest = name.rpartition("-")[2]
+    front = generated_service(name, ports=[PORT_80], **ADDRESS)
+    front["metadata"]["labels"][GATEWAY_NAME_LABEL] = "x"
+    found = World(
+        gateway_class("a-b"), gateway("x", [listener("a", 80)], class_name="a-b"),
+        gateway_class(digest), gateway("x-a-b", [listener("a", 80)], class_name=digest),
+        front, proxies(name, "10.0.0.1"), cluster=True,
+    )  # fmt: skip
+    found.obey()
+    assert [one.value for one in found.gateway("x").addresses] == ["203.0.113.7"]
+    assert said(found.gateway("x"), "Programmed") == "True/Programmed"
+    assert found.gateway("x-a-b").addresses == ()
+    assert said(found.gateway("x-a-b"), "Programmed") == "False/AddressNotAssigned"
+    assert "is that of another Gateway" in message(found.listener("x-a-b", "a"), "Programmed")
+    assert found.ready == {"default/x": frozenset({"10.0.0.1"}), "default/x-a-b": frozenset()}

@@ -12,7 +12,6 @@ from tidegate.fleet.metadata import (
     MANAGED_BY,
     NAME,
     Owner,
-    label_value,
     labels,
     metadata,
     owner,
@@ -43,16 +42,6 @@ def test_selector_does_not_depend_on_what_may_change() -> None:
     one = infrastructure(labels={"team": "payments"}, class_name="tidegate")
     other = infrastructure(class_name="internal")
     assert selector(one) == selector(other) == {NAME: "tidegate-proxy", GATEWAY_NAME: "public"}
-
-
-def test_long_names_become_values() -> None:
-    """A label's value has at most 63 characters; different names stay different, whatever they begin with."""
-    assert label_value("a" * 63) == "a" * 63
-    long, longer = label_value("a" * 64), label_value("a" * 65)
-    assert long != longer
-    assert len(long) == 63
-    cut_at_a_dot = label_value("a" * 53 + "." + "b" * 20)
-    assert cut_at_a_dot.startswith("a" * 53 + "-")
 
 
 def test_owner_is_read_back() -> None:
