@@ -33,15 +33,21 @@ ADMIN_SOCKET = "admin.sock"
 DEFAULT_NAME = "default"
 
 _LOCK_SECONDS = 0.3
+_LONGEST_SECONDS = 10 * 365 * 86400.0
+"""What dates have room for; a drain time may be longer."""
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """Who runs in a directory, and where it answers."""
+    """Who runs in a directory, and where it answers.
+
+    ``drains_until``: it answers no more, and ends once its connections have, at that moment at the latest.
+    """
 
     name: str
     pid: int
     started_at: dt.datetime
     admin: AdminAddress
+    drains_until: dt.datetime | None = None
 
 
 class InstanceDirectory:
@@ -61,8 +67,17 @@ class InstanceDirectory:
 
     def announce(self, admin: AdminAddress) -> None:
         """Let other commands find this instance at ``admin``."""
-        record = Record(name=self.name, pid=os.getpid(), started_at=dt.datetime.now(dt.UTC), admin=admin)
-        write_atomically(self.path / RECORD_FILE, msgspec.json.encode(record))
+        self._record = Record(name=self.name, pid=os.getpid(), started_at=dt.datetime.now(dt.UTC), admin=admin)
+        self._write_record()
+
+    def announce_drain(self, seconds: float) -> None:
+        """Let other commands know, after ``announce``, that this instance drains for so long at most."""
+        until = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=min(seconds, _LONGEST_SECONDS))
+        self._record = msgspec.structs.replace(self._record, drains_until=until)
+        self._write_record()
+
+    def _write_record(self) -> None:
+        write_atomically(self.path / RECORD_FILE, msgspec.json.encode(self._record))
 
 
 @contextlib.contextmanager
@@ -87,7 +102,7 @@ def locate(*, name: str | None = None, state_dir: Path | None = None, admin: str
     """Where the instance answers that a command is about.
 
     ``admin`` is taken as it is. Without a name it is the one named ``default``, or the only one that runs.
-    Raises InstanceError when there is none, and says which ones there are.
+    Raises InstanceError when there is none, and says which ones there are, or when it drains.
     """
     if admin is not None:
         return parse_admin_address(admin)
@@ -97,12 +112,12 @@ def locate(*, name: str | None = None, state_dir: Path | None = None, admin: str
             raise InstanceError(
                 f"no instance is running in {state_dir}: start one with 'tidegate run PATH --state-dir {state_dir}'"
             )
-        return record.admin
+        return _answering(record)
     running = {record.name: record for record in running_instances()}
     wanted = name or (DEFAULT_NAME if DEFAULT_NAME in running or len(running) != 1 else next(iter(running)))
     if wanted not in running:
         raise InstanceError(_not_running(name, sorted(running)))
-    return running[wanted].admin
+    return _answering(running[wanted])
 
 
 def running_instances() -> list[Record]:
@@ -134,6 +149,19 @@ def write_atomically(path: Path, content: bytes) -> None:
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as new:
         new.write(content)
     Path(new.name).replace(path)
+
+
+def _answering(record: Record) -> AdminAddress:
+    if record.drains_until is not None:
+        raise InstanceError(
+            f"instance {record.name} is draining: it takes no new connections, and ends once those that are open have "
+            f"ended, {_at_the_latest(record.drains_until)} (process {record.pid})"
+        )
+    return record.admin
+
+
+def _at_the_latest(moment: dt.datetime) -> str:
+    return f"at {moment.astimezone():%H:%M:%S} at the latest"
 
 
 def _not_running(name: str | None, running: list[str]) -> str:
@@ -193,6 +221,11 @@ def _try_lock(descriptor: int) -> bool:
 
 def _in_the_way(path: Path, name: str) -> str:
     record = _read_record(path)
+    if record is not None and record.drains_until is not None:
+        return (
+            f"an instance named {name} is still draining in {path} (process {record.pid}): it ends "
+            f"{_at_the_latest(record.drains_until)}; wait for that, or choose another name with --name"
+        )
     who = f" (process {record.pid}, since {record.started_at.astimezone():%H:%M:%S})" if record else ""
     return f"an instance named {name} is already running{who} in {path}: stop it, or choose another name with --name"
 

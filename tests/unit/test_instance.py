@@ -21,6 +21,8 @@ from tidegate.admin.address import TcpAddress
 from tidegate.instance import claim
 with claim(sys.argv[1]) as directory:
     directory.announce(TcpAddress("127.0.0.1", int(sys.argv[2])))
+    if sys.argv[3]:
+        directory.announce_drain(float(sys.argv[3]))
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -44,10 +46,13 @@ def others() -> Iterator[list[subprocess.Popen[str]]]:
         process.communicate()
 
 
-def hold(others: list[subprocess.Popen[str]], name: str, port: int = 1) -> subprocess.Popen[str]:
-    """Another process that runs as an instance."""
+def hold(others: list[subprocess.Popen[str]], name: str, port: int = 1, *, drains: str = "") -> subprocess.Popen[str]:
+    """Another process that runs as an instance, or drains for so many seconds."""
     process = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, name, str(port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", HOLDER, name, str(port), drains],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     others.append(process)
     assert process.stdout is not None
@@ -91,6 +96,23 @@ def test_an_instance_ends_its_announcement() -> None:
     with claim("edge") as directory:
         directory.announce(TcpAddress("127.0.0.1", 1))
     assert not (directory.path / "instance.json").exists()
+
+
+def test_an_instance_that_drains_says_so(others: list[subprocess.Popen[str]]) -> None:
+    """It answers no more: who asks for it, and who wants to start in its place, is told how long that lasts at most."""
+    hold(others, "edge", drains="3600")
+    pid = others[0].pid
+    with pytest.raises(InstanceError, match=rf"instance edge is draining: .* at \d\d:\d\d:\d\d .* \(process {pid}\)"):
+        locate()
+    with pytest.raises(InstanceError, match=r"edge is still draining in .* at the latest; wait"), claim("edge"):
+        pass
+
+
+def test_an_instance_may_drain_for_ever() -> None:
+    """However long the drain time is."""
+    with claim("edge") as directory:
+        directory.announce(TcpAddress("127.0.0.1", 1))
+        directory.announce_drain(1e300)
 
 
 def test_without_a_name_the_only_instance_is_meant(others: list[subprocess.Popen[str]]) -> None:

@@ -65,10 +65,10 @@ class KernelFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What the kernel plane depends on.
 
     ``nft`` is the program's version and ``nft_trouble`` why it cannot be used. ``refusal`` is why the kernel does not
-    take our rules; None when it does, or when that could not be tried. ``tables`` are those of ours, and one of them
-    keeps others from 127.0.0.0/8 when ``guarded``. ``gates`` and ``grips`` are None when the rules of others cannot be
-    read; ``legacy`` are tables of the old iptables, whose rules ``nft`` does not show. ``conntrack`` is None while the
-    kernel does not track connections.
+    take our rules; None when it does, or when that could not be tried. ``tables`` are those of ours: an instance
+    runs or drains by each that is ``held``, and one of them keeps others from 127.0.0.0/8 when ``guarded``. ``gates``
+    and ``grips`` are None when the rules of others cannot be read; ``legacy`` are tables of the old iptables, whose
+    rules ``nft`` does not show. ``conntrack`` is None while the kernel does not track connections.
     """
 
     linux: bool
@@ -80,6 +80,7 @@ class KernelFacts(msgspec.Struct, frozen=True, kw_only=True):
     forwards_ipv6: bool
     interfaces: tuple[Interface, ...] = ()
     tables: tuple[str, ...] = ()
+    held: frozenset[str] = frozenset()
     guarded: bool = False
     conntrack: Conntrack | None = None
     gates: tuple[Gate, ...] | None = None

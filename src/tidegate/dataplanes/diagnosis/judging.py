@@ -86,7 +86,11 @@ def tables(kernel: KernelFacts) -> Iterator[Finding]:
     for table in kernel.tables:
         found = f"the kernel plane's table {table} is there"
         why = "connections to ports of its listeners go where it says, and not to Envoy"
-        advice = f"unless an instance with --dataplane nftables runs by it: nft delete table inet {table}"
+        if table in kernel.held:
+            found += ", and an instance runs or drains by it"
+            advice = "stop that instance, which removes the table once its connections have ended, or use other ports"
+        else:
+            advice = f"nft delete table inet {table}, which ends its connections"
         yield _warning(Plane.ENVOY, "kernel table", found, why, advice)
 
 

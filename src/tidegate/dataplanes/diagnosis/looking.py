@@ -19,6 +19,7 @@ from tidegate.dataplanes.diagnosis.foreignrules import gates_and_grips
 from tidegate.dataplanes.envoy import binary
 from tidegate.dataplanes.nftables import host, marks, structure
 from tidegate.dataplanes.nftables.adoption import origin_of
+from tidegate.dataplanes.nftables.instancelock import is_held
 from tidegate.dataplanes.nftables.kernel import Kernel
 from tidegate.dataplanes.nftables.nft import Nft
 from tidegate.dataplanes.nftables.options import NftablesOptions
@@ -125,6 +126,7 @@ def _rules(nft: Nft) -> dict[str, Any]:
         "gates": gates,
         "grips": grips,
         "tables": tuple(sorted(ours)),
+        "held": frozenset(filter(is_held, ours)),
         "guarded": any(chain["table"] in ours and chain["name"] == "guard" for chain in chains),
     }
 

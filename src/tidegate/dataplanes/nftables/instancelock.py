@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 
+from tidegate.dataplanes.nftables import host
 from tidegate.dataplanes.nftables.structure import TableName
 from tidegate.errors import DataPlaneError
 
@@ -25,7 +26,7 @@ class InstanceLock:
         """Raises DataPlaneError when another process has it."""
         lock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            lock.bind(f"\0tidegate/nftables/{self._table}")
+            lock.bind(f"\0{_name(self._table)}")
         except OSError as error:
             lock.close()
             raise DataPlaneError(
@@ -39,3 +40,13 @@ class InstanceLock:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+
+
+def is_held(table: TableName | str) -> bool:
+    """Whether a process of this network namespace has the lock of a table. Nobody who wants it is disturbed."""
+    taken = (host.PROC / "thread-self" / "net" / "unix").read_text(errors="replace").splitlines()
+    return any(line.endswith(f" @{_name(table)}") for line in taken)
+
+
+def _name(table: TableName | str) -> str:
+    return f"tidegate/nftables/{table}"

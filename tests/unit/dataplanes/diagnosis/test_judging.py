@@ -121,8 +121,15 @@ def test_a_table_of_the_kernel_plane_comes_before_envoy() -> None:
     """One that was left behind takes connections away, which is said for Envoy alone."""
     facts = kernel(tables=("tidegate-default",))
     [found] = judged(Plane.ENVOY, facts)
-    assert found.advice.endswith("nft delete table inet tidegate-default")
+    assert found.advice == "nft delete table inet tidegate-default, which ends its connections"
     assert judged(Plane.NFTABLES, facts) == []
+
+
+def test_a_table_that_an_instance_has_is_not_to_be_deleted() -> None:
+    """It would end connections that are open, also of an instance that drains and answers no more."""
+    [found] = judged(Plane.ENVOY, kernel(tables=("tidegate-default",), held=frozenset({"tidegate-default"})))
+    assert "an instance runs or drains by it" in found.found
+    assert "delete" not in found.advice
 
 
 def test_privileged_users_may_open_low_ports() -> None:

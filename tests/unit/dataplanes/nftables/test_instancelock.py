@@ -8,7 +8,7 @@ import pytest
 
 from support.netns import Host, needs_hosts
 from support.tables import alone
-from tidegate.dataplanes.nftables.instancelock import InstanceLock
+from tidegate.dataplanes.nftables.instancelock import InstanceLock, is_held
 from tidegate.dataplanes.nftables.structure import TableName
 from tidegate.errors import DataPlaneError
 
@@ -29,8 +29,11 @@ def lock(name: str = "a") -> InstanceLock:
 def test_taken_once() -> None:
     """A second one of the name is told which name, until the first has released it; other names are free."""
     first, second, other = lock(), lock(), lock("x" * 63)
+    assert not is_held(TableName("a"))
     first.take()
     other.take()
+    assert is_held(TableName("a"))
+    assert not is_held("tidegate-x")
     with pytest.raises(DataPlaneError, match="another instance named a has the table tidegate-a"):
         second.take()
     first.release()
@@ -55,6 +58,7 @@ def test_other_hosts_have_their_own() -> None:
     first, second = lock(), lock()
     first.take()
     with Host("other") as other, other.entered():
+        assert not is_held(TableName("a"))
         second.take()
     first.release()
     second.release()
