@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from support.backends import Backend
-from support.clients import who_serves
+from support.clients import connection, who_serves
 from support.kernels import PORT, TABLE, KernelRuns, forwarding
 from support.manifests import write
 from support.netns import BACKEND_4, FRONT_4, World, needs_hosts
@@ -157,6 +157,26 @@ async def test_a_table_that_was_left_is_named_for_envoy(kernel: KernelRuns, host
         await instance.ended()
         _, found = await rows(kernel, str(kernel.file), "--dataplane", "envoy")
         assert TABLE in next(row for row in found if row["about"] == "kernel table")["found"]
+
+
+async def test_beside_an_instance_that_drains_nothing_is_advised_that_ends_connections(
+    kernel: KernelRuns, hosts: World
+) -> None:
+    """It answers no more, and its table carries the connections that it waits for."""
+    async with Backend("app", host=BACKEND_4, at=hosts.backends) as app:
+        instance = await kernel.forward(app, arguments=("--drain-time", "60s"))
+        async with connection(PORT, host=FRONT_4) as held:
+            assert await held.line() == "app"
+            instance.process.terminate()
+            await instance.wait_text("stopping")
+            _, found = await rows(kernel, str(kernel.file), "--dataplane", "envoy")
+            [table] = [row for row in found if row["about"] == "kernel table"]
+            assert "an instance runs or drains by it" in table["found"]
+            assert "delete" not in table["advice"]
+            shown = await kernel.run("status", "--state-dir", str(instance.state_dir))
+            assert "is draining" in shown.errors
+            assert await held.echoes("still here")
+        assert await instance.ended() == 0
 
 
 async def test_what_the_host_lacks_is_named(kernel: KernelRuns, hosts: World) -> None:

@@ -4,7 +4,10 @@ import asyncio
 import shutil
 import signal
 import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,9 +15,18 @@ from support.backends import Backend
 from support.clients import Ending, connection, crowd, probing, who_serves
 from support.instances import Instances
 from support.manifests import Manifest, backend, gateway, listener, parent, tcproute, write
+from support.planes import short_directory
 from support.ports import Ports
 from support.waiting import eventually, steadily
+from tidegate.admin.view import State
+from tidegate.app import standalone
 from tidegate.dataplanes.envoy.binary import find
+from tidegate.instance import claim
+from tidegate.settings import RunSettings
+from tidegate.sources.backends import parse_backends
+from tidegate.sources.base import Batch
+from tidegate.sources.standalone import StandaloneSource
+from tidegate.telemetry.events import Event
 
 
 def documents(port: int, app: str = "red") -> list[Manifest]:
@@ -25,6 +37,56 @@ def documents(port: int, app: str = "red") -> list[Manifest]:
 def to(*backends: Backend) -> list[str]:
     """The flags that say where the backends are."""
     return [text for entry in backends for text in ("--backend", f"{entry.name}:6000={entry.address}")]
+
+
+class Failing(StandaloneSource):
+    """Input that fails once ``now`` is set, as nothing but a mistake of ours does."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.now = asyncio.Event()
+
+    async def batches(self) -> AsyncGenerator[Batch, None]:
+        """All there is, and then an error."""
+        async for batch in super().batches():
+            yield batch
+            await self.now.wait()
+            raise ZeroDivisionError
+
+
+class Watching:
+    """An observer that can fail."""
+
+    fails = False
+
+    def on_state(self, _: State) -> None:
+        """Something changed."""
+        if self.fails:
+            raise ZeroDivisionError
+
+    def on_event(self, _: Event) -> None:
+        """Something happened."""
+
+
+@asynccontextmanager
+async def in_process(
+    source: StandaloneSource, state_dir: Path, port: int, observer: Watching | None = None
+) -> AsyncIterator[tuple[asyncio.Task[None], list[BaseException]]]:
+    """An instance in the test's own process, as a caller of the Python API has one: its task, and what ended it."""
+    settings = RunSettings(paths=("unread",), state_dir=state_dir, drain_time=0.0)
+    ended: list[BaseException] = []
+
+    async def run() -> None:
+        with claim(settings.name, state_dir) as directory:
+            try:
+                await standalone._Running(settings, directory, source, observer).serve(asyncio.Event(), asyncio.Event())
+            except BaseException as error:  # noqa: BLE001 - for the test to look at
+                ended.append(error)
+
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(run())
+        await eventually(lambda: who_serves(port), lambda who: who == "red", what="it serves", within=15)
+        yield task, ended
 
 
 async def test_killed_envoy_is_replaced(tidegate: Instances, ports: Ports, tmp_path: Path) -> None:
@@ -154,6 +216,9 @@ async def test_end_drains_and_leaves_nothing(
             )
             assert await conversation.echoes("still here")
             assert instance.process.poll() is None
+            shown = await tidegate.run("status", "--state-dir", instance.state_dir)
+            assert shown.status == 2
+            assert "instance default is draining" in shown.errors
         assert await instance.ended(within=5) == 0
     assert not instance.envoys()
 
@@ -197,6 +262,50 @@ async def test_keep_leaves_everything_serving(tidegate: Instances, ports: Ports,
         second.send(signal.SIGTERM)
         assert await second.ended() == 0
     assert not second.envoys()
+
+
+async def test_an_error_of_our_own_leaves_everything_serving(tidegate: Instances, ports: Ports, tmp_path: Path) -> None:
+    """As a crash does: Envoy serves on, and the next start adopts it."""
+    port = ports.reserve()
+    manifest = tmp_path / "gateway.yaml"
+    write(manifest, *documents(port))
+    async with Backend("red") as red:
+        with short_directory() as state_dir:
+            source = Failing([str(manifest)], backends=parse_backends([f"red:6000={red.address}"]))
+            async with in_process(source, state_dir, port) as (task, ended), connection(port) as held:
+                assert await held.line() == "red"
+                source.now.set()
+                await asyncio.wait({task})
+                assert isinstance(ended[0], ZeroDivisionError | BaseExceptionGroup)
+                assert await held.echoes("did not notice")
+                assert await who_serves(port) == "red"
+                second = tidegate.start(manifest, *to(red), "--drain-time", "0s", state_dir=state_dir)
+                await second.wait_ready()
+                assert await held.echoes("did not notice either")
+            second.send(signal.SIGTERM)
+            assert await second.ended() == 0
+            assert not second.envoys()
+
+
+@pytest.mark.parametrize("how", ["cancels", "fails in watching"])
+async def test_a_caller_ends_everything(ports: Ports, tmp_path: Path, how: str) -> None:
+    """Whoever runs it in a program of his own, and does not want it any more, is left with no Envoy."""
+    port = ports.reserve()
+    manifest = tmp_path / "gateway.yaml"
+    write(manifest, *documents(port))
+    async with Backend("red") as red:
+        with short_directory() as state_dir:
+            source = StandaloneSource([str(manifest)], backends=parse_backends([f"red:6000={red.address}"]))
+            watching = Watching()
+            async with in_process(source, state_dir, port, observer=watching) as (task, ended):
+                if how == "cancels":
+                    task.cancel()
+                else:
+                    watching.fails = True
+                    assert await who_serves(port) == "red"
+                await asyncio.wait({task})
+                assert ended
+                assert await who_serves(port) == Ending.NOT_LISTENING.value
 
 
 async def test_hangup_rereads(tidegate: Instances, ports: Ports, tmp_path: Path) -> None:

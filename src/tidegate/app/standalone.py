@@ -10,7 +10,7 @@ import contextlib
 import datetime as dt
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -192,6 +192,7 @@ class _Running:
         self._traffic: Sequence[Traffic] = ()
         self._started_at = dt.datetime.now(dt.UTC)
         self._ready = False
+        self._is_wanted_to_end = False
         self._reconciler = Reconciler(
             decision=Decision(_config(settings)),
             source=source,
@@ -202,7 +203,26 @@ class _Running:
         )
 
     async def serve(self, stop: asyncio.Event, reread: asyncio.Event) -> None:
-        """Until ``stop`` is set, then close as the settings say."""
+        """Until ``stop`` is set, then close as the settings say; as well when the caller cancels, or watches and fails.
+
+        In a task of its own, so that one thing can be told from the other: a part of the data plane that fails cancels
+        the task that it was started in, as a caller does.
+        """
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                serving = tasks.create_task(self._serve(stop, reread), name="instance")
+                while not serving.done():
+                    try:
+                        await asyncio.wait({serving})
+                    except asyncio.CancelledError:
+                        # If it ends already, it does so at once now.
+                        self._is_wanted_to_end = serving.cancel()
+            if serving.cancelled():
+                raise asyncio.CancelledError
+        except* TidegateError as group:
+            raise first_error(group) from group
+
+    async def _serve(self, stop: asyncio.Event, reread: asyncio.Event) -> None:
         drain = self._settings.drain_time if self._settings.on_exit is OnExit.DRAIN else None
         providers = Providers(state=self._state, ready=self._is_ready, metrics=self._render)
         address = self._directory.admin_address(self._settings.admin)
@@ -214,6 +234,9 @@ class _Running:
                 self._directory.announce(bound)
                 self._log.info("started", name=self._directory.name, admin=str(bound))
                 await self._until(stop, reread)
+                self._is_wanted_to_end = True
+                if drain is not None:
+                    self._directory.announce_drain(drain)
                 self._log.info("stopping", on_exit=self._settings.on_exit.value, drain_seconds=drain)
 
     @contextlib.asynccontextmanager
@@ -236,7 +259,9 @@ class _Running:
     def _access_line(self, line: str) -> None:
         """To standard output; where the live view has that, among its events."""
         if self._observer is not None:
-            self._observer.on_event(Event(at=dt.datetime.now(dt.UTC), level="info", message=line))
+            event = Event(at=dt.datetime.now(dt.UTC), level="info", message=line)
+            with self._watched():
+                self._observer.on_event(event)
             return
         with contextlib.suppress(BrokenPipeError):  # Nobody reads it any more: the traffic goes on.
             sys.stdout.write(f"{line}\n")
@@ -244,11 +269,23 @@ class _Running:
 
     @contextlib.asynccontextmanager
     async def _plane_running(self, drain: float | None) -> AsyncIterator[None]:
+        """Whoever wants it to end, ends it as the settings say. After an error of ours it goes on serving, as after a
+        crash, and the next start takes it over.
+        """
         try:
             await self._plane.start()
             yield
         finally:
-            await self._plane.close(drain=drain)
+            await self._plane.close(drain=drain if self._is_wanted_to_end else None)
+
+    @contextlib.contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Around a call of the observer. It is the caller's: what it raises is the caller's wish to end."""
+        try:
+            yield
+        except BaseException:
+            self._is_wanted_to_end = True
+            raise
 
     async def _until(self, stop: asyncio.Event, reread: asyncio.Event) -> None:
         """Run all parts until ``stop``; the first error of a part is what the caller sees."""
@@ -296,7 +333,9 @@ class _Running:
         while self._observer is not None:
             await self._stirred.wait()
             self._stirred.clear()
-            self._observer.on_state(self._state(objects=False))
+            state = self._state(objects=False)
+            with self._watched():
+                self._observer.on_state(state)
             await asyncio.sleep(_VIEW_INTERVAL_S)
 
     def _is_ready(self) -> bool:
