@@ -1,11 +1,10 @@
 """The composition root of a controller in a cluster: puts every part together.
 
 Every replica watches, decides and serves the proxies that come to it; the one that holds the Lease also writes (see
-`leadership`). Comes in: settings. Goes out: a running replica::
+`duties`). Comes in: settings. Goes out: a running replica::
 
     API server ──KubernetesSource──▶ reconciler ──plan──▶ EnvoyFleet ◀──mTLS── proxies, other replicas
-                                       │  └─infrastructure─▶ Fleet ──▶ API server                  (leader)
-                                       └─statuses─▶ KubernetesStatusWriter ──▶ API server          (leader)
+                                         └─infrastructure, statuses─▶ Duties ──▶ API server        (leader)
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ import contextlib
 import datetime as dt
 import os
 from collections.abc import AsyncIterator, Mapping
-from functools import partial
 
 from tidegate._version import __version__
 from tidegate.admin.figures import figures_of
@@ -24,11 +22,11 @@ from tidegate.admin.view import Instance, State
 from tidegate.app import interpreter
 from tidegate.app.announcing import Announcer
 from tidegate.app.cluster import cluster_config
+from tidegate.app.duties import Duties
 from tidegate.app.handover import Handover
 from tidegate.app.isolation import Isolation
-from tidegate.app.leadership import Leadership, Part
+from tidegate.app.leadership import Leadership
 from tidegate.app.tasks import first_error
-from tidegate.controller.board import OUTCOME_PATIENCE_S
 from tidegate.controller.picture import picture
 from tidegate.controller.reconciler import Reconciler
 from tidegate.core.decision import Decision, DecisionChange
@@ -37,29 +35,17 @@ from tidegate.dataplanes.envoy.credentials import ServerCredentials
 from tidegate.dataplanes.envoy.features import FLEET_FEATURES
 from tidegate.dataplanes.envoy.fleet import EnvoyFleet
 from tidegate.errors import TidegateError
-from tidegate.fleet.applier import Fleet, ObjectOptions
 from tidegate.fleet.authority import Authority
 from tidegate.kube.client import KubeClient
 from tidegate.kube.config import connected
 from tidegate.kube.lease import Election, Following, Leading, Member, Standing, Terms
-from tidegate.model.kinds import kind_of
 from tidegate.model.status import Status
 from tidegate.names import ObjectKey
 from tidegate.plan.infrastructure import Infrastructure, ProxyContainer, Trouble
-from tidegate.reporting.base import Subject
-from tidegate.reporting.events import EventRecorder
-from tidegate.reporting.finalizers import ClassFinalizers
-from tidegate.reporting.happenings import Tone
-from tidegate.reporting.kubernetes import KubernetesStatusWriter
 from tidegate.settings import ControllerSettings
 from tidegate.sources.kubernetes import KubernetesSource
 from tidegate.telemetry.logs import logger
 from tidegate.telemetry.metrics import Metrics
-
-LOOK_PATIENCE_S = 10.0
-"""How long a new leader leaves statuses alone, at most, until it has looked at every data plane once."""
-
-_LOOK_S = 0.1
 
 
 async def run(settings: ControllerSettings, *, stop: asyncio.Event) -> None:
@@ -81,8 +67,6 @@ class _Replica:
         self._announcer = Announcer(self._log)
         self._started_at = dt.datetime.now(dt.UTC)
         self._serving = False
-        self._loaded = asyncio.Event()
-        self._in_trouble: set[ObjectKey] = set()
         self._server_name = settings.control_plane.rpartition(":")[0].removeprefix("[").removesuffix("]")
         self._metrics = Metrics(version=__version__, data_plane=FLEET_FEATURES.name)
         self._election = _election(settings, client)
@@ -92,44 +76,27 @@ class _Replica:
         self._plane = EnvoyFleet(
             address=settings.xds_address, server_name=self._server_name, credentials=self._credentials
         )
-        self._isolation = Isolation(
-            lease=settings.lease.duration, heard_at=lambda: client.heard_at, send_away=self._send_proxies_away
-        )
-        self._events = EventRecorder(leading, controller_name=settings.controller_name, instance=settings.replica)
-        decision = Decision(cluster_config(settings.controller_name))
-        self._handover = Handover(decision, lease=settings.lease.duration, covers=self._plane.covers)
-        self._writer = KubernetesStatusWriter(
+        decision, lease = Decision(cluster_config(settings.controller_name)), settings.lease.duration
+        self._isolation = Isolation(lease=lease, heard_at=lambda: client.heard_at, send_away=self._send_proxies_away)
+        self._handover = Handover(decision, lease=lease, covers=self._plane.covers)
+        self._duties = Duties(
             leading,
-            controller_name=settings.controller_name,
-            counted=lambda kind, outcome: self._metrics.status_attended(kind.kind, outcome.value),
-            written=self._events.wrote,
-            crowded=self._events.left_out,
-            doubted=self._handover.doubted,
+            settings,
+            authority=self._authority,
+            decision=decision,
+            handover=self._handover,
+            metrics=self._metrics,
+            container=self._container,
+            heard=self._heard,
         )
-        self._finalizers = ClassFinalizers(leading)
-        self._classes: dict[str, bool] = {}
-        self._fleet = Fleet(
-            leading,
-            self._authority,
-            ObjectOptions(container=self._container, image=settings.image, controller=settings.controller_name),
-            troubled=self._troubled,
-        )
+        self._leadership = Leadership(self._duties.parts)
         self._reconciler = Reconciler(
             decision=decision,
-            source=KubernetesSource(client, observed=self._writer.observe),
+            source=KubernetesSource(client, observed=self._duties.observe),
             plane=self._plane,
             metrics=self._metrics,
             decided=self._decided,
             published=self._published,
-        )
-        self._leadership = Leadership(
-            {
-                "authority": self._authority.lead,
-                "fleet": partial(self._once_loaded, self._fleet.run),
-                "statuses": partial(self._once_looked, self._writer.run),
-                "events": partial(self._once_looked, self._events.run),
-                "finalizers": partial(self._once_loaded, self._finalizers.run),
-            }
         )
 
     async def serve(self, stop: asyncio.Event) -> None:
@@ -144,7 +111,7 @@ class _Replica:
                         "reconciler": self._reconciler.run(),
                         "proxies": self._serve_proxies(),
                         "isolation": self._isolation.run(),
-                        "completeness": self._tell_completeness(),
+                        "completeness": self._duties.tell_completeness(),
                         "leadership": self._leadership.run(),
                     }
                     running = [tasks.create_task(part, name=name) for name, part in parts.items()]
@@ -180,30 +147,6 @@ class _Replica:
             self._log.warning("proxies are sent to other replicas, if the Service has any that are ready")
             await self._plane.send_away()
 
-    async def _tell_completeness(self) -> None:
-        """Tell the writer once every status has been published, the last ones when their patience is over."""
-        await self._loaded.wait()
-        await asyncio.sleep(2 * OUTCOME_PATIENCE_S)
-        self._writer.complete()
-
-    async def _once_loaded(self, part: Part) -> None:
-        await self._loaded.wait()
-        await part()
-
-    async def _once_looked(self, part: Part) -> None:
-        """After a change of leaders, statuses stay as they are until it is known what keeps data planes from being
-        provided for. What proxies serve is not waited for: the writer leaves alone what is in doubt.
-        """
-        await self._loaded.wait()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LOOK_PATIENCE_S):
-                while not self._fleet.looked:  # noqa: ASYNC110 - it becomes so by little and little
-                    await asyncio.sleep(_LOOK_S)
-        if self._in_trouble:
-            # It may have been found just now, and be in force only after a status has waited as long as it may.
-            await asyncio.sleep(OUTCOME_PATIENCE_S + _LOOK_S)
-        await part()
-
     def _stand(self, standing: Standing) -> None:
         match standing:
             case Leading():
@@ -211,47 +154,22 @@ class _Replica:
                 self._plane.lead()
             case Following(leader=leader):
                 self._plane.follow(leader.address if leader is not None else None)
-                for gateway in tuple(self._in_trouble):
-                    self._hear(gateway, None)  # The next leader will know, and if it is us again, we ask anew.
+                self._duties.over()
         self._metrics.leads(leads=isinstance(standing, Leading))
         self._leadership.stand(leads=isinstance(standing, Leading))
 
     def _decided(self, change: DecisionChange) -> None:
         """Hand on what is not for the data plane as every plane has it."""
         self._plane.set_infrastructure(change.infrastructure)
-        self._fleet.set(change.infrastructure)
         for scope, addresses in change.ready.items():
             self._plane.set_ready(scope, addresses)
-        for gateway_class, in_use in change.classes_in_use.items():
-            self._classes.pop(gateway_class.name, None)
-            self._classes.update({} if in_use is None else {gateway_class.name: in_use})
-        if change.classes_in_use:
-            self._finalizers.set(self._classes)
-        self._loaded.set()
+        self._duties.decided(change)
 
     def _published(self, statuses: Mapping[ObjectKey, Status | None]) -> None:
         self._announcer.announce(statuses)
-        self._writer.publish(statuses)
+        self._duties.published(statuses)
 
-    def _troubled(self, gateway: ObjectKey, trouble: Trouble | None) -> None:
-        """Something keeps a Gateway's own objects from being what they should be, or does not any more."""
-        resource = self._reconciler.decision.resource(gateway)
-        self._hear(gateway, trouble if resource is not None else None)
-        if trouble is None or resource is None:
-            self._log.info("data plane is provided for again", gateway=gateway.path)
-            return
-        self._log.warning("data plane cannot be provided for", gateway=gateway.path, problem=trouble.message)
-        subject = Subject(key=gateway, version=kind_of(resource).versions[0], uid=resource.metadata.uid)
-        self._events.tell(
-            subject, tone=Tone.WARNING, reason="InfrastructureFailed", note=trouble.message, action="ProvideDataPlane"
-        )
-
-    def _hear(self, gateway: ObjectKey, trouble: Trouble | None) -> None:
-        """Let statuses say it."""
-        if trouble is None:
-            self._in_trouble.discard(gateway)
-        else:
-            self._in_trouble.add(gateway)
+    def _heard(self, gateway: ObjectKey, trouble: Trouble | None) -> None:
         self._reconciler.hear(gateway, trouble)
 
     def _container(self, infrastructure: Infrastructure) -> ProxyContainer:
@@ -263,7 +181,7 @@ class _Replica:
 
     def _is_ready(self) -> bool:
         """Whether proxies that come here get what they should have."""
-        return self._serving and self._loaded.is_set() and not self._isolation.isolated
+        return self._serving and self._duties.loaded.is_set() and not self._isolation.isolated
 
     def _state(self) -> State:
         reconciler = self._reconciler
