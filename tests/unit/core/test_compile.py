@@ -112,7 +112,9 @@ def test_what_goes_is_withdrawn() -> None:
 
 
 def test_a_revision_is_the_same_in_every_version() -> None:
-    """Two versions run side by side during an upgrade. Who changes this value changes the meaning of plans."""
+    """Two versions run side by side during an upgrade. Who changes this value changes the meaning of plans, and says so
+    in the changelog, under *Plans differently*.
+    """
     world = World(GATEWAY, route(backend("web", weight=3), backend("missing", weight=7)), service("web"))
     assert world.socket(80).revision == "b1d3a2e260f15e72"
 
