@@ -101,6 +101,7 @@ class _Replica:
     def __init__(self, take: Callable[[str, ProxyEvent | None], None], source: str) -> None:
         self._take = take
         self._source = source
+        self._complaints: set[str] = set()
         _log.info("replica reports", replica=source)
 
     def receive(self, message: bytes) -> None:
@@ -109,13 +110,16 @@ class _Replica:
         except ValueError as error:
             self._complain(str(error))
             return
-        for problem in dict.fromkeys(heard.problems):
+        for problem in heard.problems:
             self._complain(problem)
         for event in heard.events:
             self._take(self._source, event)
 
     def _complain(self, problem: str) -> None:
-        _log.warning("report of a replica not understood", replica=self._source, reason=problem)
+        """Once on a stream: a replica of another version says the same again and again."""
+        if problem not in self._complaints:
+            self._complaints.add(problem)
+            _log.warning("report of a replica not understood", replica=self._source, reason=problem)
 
     def end(self) -> None:
         self._take(self._source, None)
