@@ -257,8 +257,11 @@ async def test_drain(directory: Path, host: Host) -> None:
     assert not table(host)
 
 
-async def test_drain_that_the_kernel_refuses(directory: Path, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is tried until new connections are refused, and the open one has its time then."""
+@pytest.mark.parametrize("troubled", ["the kernel refuses", "connections cannot be seen"])
+async def test_drain_that_meets_trouble(
+    directory: Path, host: Host, monkeypatch: pytest.MonkeyPatch, troubled: str
+) -> None:
+    """What fails at first is tried until it works: new connections are refused, and the open one has its time."""
     async with (
         forwarding(directory) as present,
         connection(PORT, host=OWN_4) as open_one,
@@ -266,56 +269,30 @@ async def test_drain_that_the_kernel_refuses(directory: Path, host: Host, monkey
     ):
         assert await open_one.line() == "app"
         assert isinstance(present.plane, NftablesDataPlane)
-        netlink = present.plane._parts.keeper._kernel._netlink
-        batch, refused = netlink.batch, 0
+        netlink, meter = present.plane._parts.keeper._kernel._netlink, present.plane._parts.meter
+        batch, connections = netlink.batch, meter.connections
+        failures = iter(range(8))
 
         def without_memory(requests: Sequence[Request]) -> Mapping[int, int]:
-            nonlocal refused
-            if refused < 8:
-                refused += 1
-                return {-1: errno.ENOMEM}
-            return batch(requests)
-
-        async def hang_up() -> None:
-            await serves(REFUSED)
-            assert await open_one.echoes("still there")
-            open_one.close()
-
-        monkeypatch.setattr(netlink, "batch", without_memory)
-        group.create_task(hang_up())
-        await present.plane.close(drain=60)
-        assert refused == 8
-    assert not table(host)
-
-
-async def test_drain_that_cannot_see_connections(directory: Path, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A look at connection tracking that fails ends no connection: it is repeated."""
-    async with (
-        forwarding(directory) as present,
-        connection(PORT, host=OWN_4) as open_one,
-        asyncio.TaskGroup() as group,
-    ):
-        assert await open_one.line() == "app"
-        assert isinstance(present.plane, NftablesDataPlane)
-        meter = present.plane._parts.meter
-        connections, failed = meter.connections, 0
+            return batch(requests) if next(failures, None) is None else {-1: errno.ENOMEM}
 
         async def at_first_not() -> Connections:
-            nonlocal failed
-            if failed < 3:
-                failed += 1
-                raise DataPlaneError("the kernel does not answer")
-            return await connections()
+            if next(failures, None) is None:
+                return await connections()
+            raise DataPlaneError("the kernel does not answer")
 
         async def hang_up() -> None:
             await serves(REFUSED)
             assert await open_one.echoes("still there")
             open_one.close()
 
-        monkeypatch.setattr(meter, "connections", at_first_not)
+        if troubled == "the kernel refuses":
+            monkeypatch.setattr(netlink, "batch", without_memory)
+        else:
+            monkeypatch.setattr(meter, "connections", at_first_not)
         group.create_task(hang_up())
         await present.plane.close(drain=60)
-        assert failed == 3
+        assert next(failures, None) is None
     assert not table(host)
 
 
