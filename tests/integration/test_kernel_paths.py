@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from contextlib import AsyncExitStack
 
 import pytest
 
 from support.backends import Backend, tell_peer
-from support.clients import Ending, Refused, ask, ask_many, who_serves
+from support.chance import likely
+from support.clients import Ending, Refused, ask, ask_many, until_served, who_serves
 from support.instances import condition
 from support.kernels import PORT, KernelRuns, forwarding, to
 from support.manifests import backend, gateway, listener, parent, tcproute
@@ -32,6 +34,9 @@ pytestmark = needs_hosts()
 
 REFUSED = "connection refused"
 AT_ONCE = 0.5
+LOOPBACKS = ("127.0.0.1", "::1")
+EVERYWHERE = (FRONT_4, BACK_4, FRONT_6, BACK_6)
+"""All addresses of the gateway that other hosts know."""
 
 
 async def answers(*addresses: str, port: int = PORT) -> dict[str, str]:
@@ -58,11 +63,7 @@ async def test_guides_example(kernel: KernelRuns, hosts: World) -> None:
         for host in (hosts.client, hosts.gateway):
             with host.entered():
                 for port, name in ((8080, "foo"), (8090, "bar")):
-                    assert await answers(FRONT_4, BACK_4, FRONT_6, port=port) == {
-                        FRONT_4: name,
-                        BACK_4: name,
-                        FRONT_6: name,
-                    }
+                    assert await answers(*EVERYWHERE, port=port) == dict.fromkeys(EVERYWHERE, name)
 
 
 async def test_backend_on_the_gateway_itself(kernel: KernelRuns, hosts: World) -> None:
@@ -73,7 +74,7 @@ async def test_backend_on_the_gateway_itself(kernel: KernelRuns, hosts: World) -
         instance = await kernel.forward(one, other)
         assert await answers(FRONT_4, FRONT_6) == {FRONT_4: "app", FRONT_6: "app"}
         with hosts.gateway.entered():
-            everywhere = ("127.0.0.1", "::1", FRONT_4, FRONT_6)
+            everywhere = (*LOOPBACKS, *EVERYWHERE)
             assert await answers(*everywhere) == dict.fromkeys(everywhere, "app")
         state = await instance.state()
         assert state is not None
@@ -87,7 +88,7 @@ async def test_backend_on_loopback_is_for_clients_of_the_gateway(kernel: KernelR
     async with one, other:
         instance = await kernel.forward(one, other)
         with hosts.gateway.entered():
-            everywhere = ("127.0.0.1", "::1", FRONT_4, FRONT_6)
+            everywhere = (*LOOPBACKS, *EVERYWHERE)
             assert await answers(*everywhere) == dict.fromkeys(everywhere, "app")
         assert await answers(FRONT_4, FRONT_6) == {FRONT_4: REFUSED, FRONT_6: REFUSED}
         state = await instance.state()
@@ -163,69 +164,101 @@ async def test_sysctl_of_a_killed_controller_is_put_back(kernel: KernelRuns, hos
 async def test_without_forwarding_backends_elsewhere_are_refused(kernel: KernelRuns, hosts: World) -> None:
     """A gateway that does not forward refuses at once, names the sysctl, and serves as soon as it is set."""
     hosts.forward(on=False)
-    async with Backend("app", host=BACKEND_4, at=hosts.backends) as app:
-        instance = await kernel.forward(app)
-        assert await answers(FRONT_4) == {FRONT_4: REFUSED}
+    app = Backend("app", host=BACKEND_4, at=hosts.backends)
+    app6 = Backend("app", host=BACKEND_6, at=hosts.backends)
+    async with app, app6:
+        instance = await kernel.forward(app, app6)
+        assert await answers(*EVERYWHERE) == dict.fromkeys(EVERYWHERE, REFUSED)
         with hosts.gateway.entered():
-            assert await answers(FRONT_4) == {FRONT_4: "app"}
+            assert await answers(*EVERYWHERE) == dict.fromkeys(EVERYWHERE, "app")
         state = await instance.state()
         assert state is not None
         assert "net.ipv4.ip_forward=1" in state.listeners[0].message
+        assert "net.ipv6.conf.all.forwarding=1" in state.listeners[0].message
         hosts.forward(on=True)
-        await eventually(lambda: answers(FRONT_4), lambda found: found == {FRONT_4: "app"}, what="it forwards")
+        await eventually(
+            lambda: answers(*EVERYWHERE),
+            lambda found: found == dict.fromkeys(EVERYWHERE, "app"),
+            what="it forwards",
+        )
 
 
 async def test_family_without_an_endpoint_is_refused(kernel: KernelRuns, hosts: World) -> None:
-    """Of two backends one has no IPv6 endpoint: its share of IPv6 clients is refused, with a hint; IPv4 has none."""
+    """A backend without an endpoint of the client's family has its share of those clients refused, with a hint."""
     async with AsyncExitStack() as stack:
-        both4 = await stack.enter_async_context(Backend("both", host=BACKEND_4, at=hosts.backends))
-        both6 = await stack.enter_async_context(Backend("both", host=BACKEND_6, at=hosts.backends))
-        old = await stack.enter_async_context(Backend("old", host=BACKEND_4, at=hosts.backends))
-        instance = await kernel.forward(both4, both6, old)
-        by4 = await ask_many(PORT, 100, host=FRONT_4)
-        by6 = await ask_many(PORT, 400, host=FRONT_6)
-    assert not by4.refused
-    assert set(by6.served) == {"both"}
-    assert set(by6.refused) == {Ending.NOT_LISTENING}
-    assert by6.share("both") == pytest.approx(50, abs=12)
+        members = [
+            await stack.enter_async_context(Backend(name, host=host, at=hosts.backends))
+            for name, host in (("both", BACKEND_4), ("both", BACKEND_6), ("old", BACKEND_4), ("new", BACKEND_6))
+        ]
+        instance = await kernel.forward(*members)
+        for address, name in ((FRONT_4, "old"), (FRONT_6, "new")):
+            tally = await ask_many(PORT, 300, host=address)
+            assert set(tally.served) == {"both", name}
+            assert set(tally.refused) == {Ending.NOT_LISTENING}
+            for count in (tally.served["both"], tally.served[name], tally.refused.total()):
+                assert count in likely(300, 1 / 3, among=6)
+            assert tally.refusal_percentile(100) < AT_ONCE
     state = await instance.state()
     assert state is not None
     assert "IPv6 clients are refused by default/old:6000, which has no IPv6 endpoint" in state.listeners[0].message
+    assert "IPv4 clients are refused by default/new:6000, which has no IPv4 endpoint" in state.listeners[0].message
+    assert not re.search(r"IPv[46] clients are refused by default/both", state.listeners[0].message)
 
 
-async def test_listener_on_one_address(kernel: KernelRuns, hosts: World) -> None:
-    """A listener on one address takes nothing that goes to another of the gateway's."""
-    async with Backend("app", host=BACKEND_4, at=hosts.backends) as app:
-        await kernel.serve(*forwarding("app", addresses=[{"type": "IPAddress", "value": FRONT_4}]), arguments=to(app))
-        assert await answers(FRONT_4, BACK_4, FRONT_6) == {FRONT_4: "app", BACK_4: REFUSED, FRONT_6: REFUSED}
-        with hosts.gateway.entered():
-            assert await answers(FRONT_4, "127.0.0.1") == {FRONT_4: "app", "127.0.0.1": REFUSED}
+@pytest.mark.parametrize(
+    ("own", "loopback", "beyond"),
+    [(FRONT_4, "127.0.0.1", BACKEND_4), (FRONT_6, "::1", BACKEND_6)],
+    ids=["IPv4", "IPv6"],
+)
+async def test_listener_on_one_address(kernel: KernelRuns, hosts: World, own: str, loopback: str, beyond: str) -> None:
+    """It takes nothing that goes to another address of the gateway, nor what is merely routed through it."""
+    behind = Backend("behind", host=beyond, port=PORT, at=hosts.backends)
+    hosts.route_back()
+    async with Backend("app", host=beyond, at=hosts.backends) as app, behind:
+        await kernel.serve(*forwarding("app", addresses=[{"type": "IPAddress", "value": own}]), arguments=to(app))
+        for host, more in ((hosts.client, ()), (hosts.gateway, LOOPBACKS)):
+            with host.entered():
+                found = await answers(*EVERYWHERE, *more, beyond)
+                assert found == dict.fromkeys((*EVERYWHERE, *more), REFUSED) | {own: "app", beyond: "behind"}
 
 
 async def test_address_that_is_not_the_gateways(kernel: KernelRuns, hosts: World) -> None:
     """It is not usable, and traffic to it is not taken; once the gateway has it, it serves."""
-    second = "10.77.1.9"
-    async with Backend("app", host=BACKEND_4, at=hosts.backends) as app:
+    late = {"10.77.1.9": "24", "fd77:1::9": "64"}
+    app = Backend("app", host=BACKEND_4, at=hosts.backends)
+    app6 = Backend("app", host=BACKEND_6, at=hosts.backends)
+    async with app, app6:
         instance = await kernel.serve(
-            *forwarding("app", addresses=[{"type": "IPAddress", "value": second}]), arguments=to(app)
+            *forwarding("app", addresses=[{"type": "IPAddress", "value": one} for one in late]),
+            arguments=to(app, app6),
         )
         found = await instance.object("Gateway", "edge")
         assert condition(found["status"]["conditions"], "Programmed") == ("False", "AddressNotUsable")
-        hosts.gateway.ip("addr", "add", f"{second}/24", "dev", "to-client")
-        await eventually(lambda: who_serves(PORT, host=second), lambda who: who == "app", what="the address serves")
+        for address, length in late.items():
+            hosts.gateway.ip("addr", "add", f"{address}/{length}", "dev", "to-client")
+        for address in late:
+            await until_served(address, PORT, "app", within=5.0)
         await instance.wait_listener("tcp", "Live")
 
 
 async def test_traffic_that_is_routed_through_is_left_alone(kernel: KernelRuns, hosts: World) -> None:
     """Connections to the listener's port on another host pass the gateway as if it were not there."""
-    app = Backend("app", host=BACKEND_4, at=hosts.backends)
-    behind = Backend("behind", tell_peer("behind"), host=BACKEND_4, port=PORT, at=hosts.backends)
     hosts.route_back()
-    async with app, behind:
-        await kernel.forward(app)
-        assert await answers(FRONT_4, BACKEND_4) == {FRONT_4: "app", BACKEND_4: f"behind sees {CLIENT_4}"}
-        with hosts.gateway.entered():
-            assert await answers(BACKEND_4) == {BACKEND_4: f"behind sees {BACK_4}"}
+    async with AsyncExitStack() as stack:
+        app, app6, _, _ = [
+            await stack.enter_async_context(Backend(name, tell_peer(name), host=host, port=port, at=hosts.backends))
+            for name, port in (("app", 0), ("behind", PORT))
+            for host in (BACKEND_4, BACKEND_6)
+        ]
+        await kernel.forward(app, app6)
+        for host, (seen, seen6) in ((hosts.client, (CLIENT_4, CLIENT_6)), (hosts.gateway, (BACK_4, BACK_6))):
+            with host.entered():
+                assert await answers(FRONT_4, FRONT_6, BACKEND_4, BACKEND_6) == {
+                    FRONT_4: f"app sees {BACK_4}",
+                    FRONT_6: f"app sees {BACK_6}",
+                    BACKEND_4: f"behind sees {seen}",
+                    BACKEND_6: f"behind sees {seen6}",
+                }
 
 
 async def test_only_translated_connections_are_masqueraded(kernel: KernelRuns, hosts: World) -> None:
@@ -303,18 +336,23 @@ async def test_nothing_usable_is_refused_at_once(kernel: KernelRuns, hosts: Worl
         gateway("edge", [listener("empty", 8080), listener("broken", 8090)]),
         tcproute("app", [parent("edge", sectionName="broken")], [backend("missing")]),
     )
-    for port in (8080, 8090):
-        assert await answers(FRONT_4, FRONT_6, port=port) == {FRONT_4: REFUSED, FRONT_6: REFUSED}
+    for host, addresses in ((hosts.client, EVERYWHERE), (hosts.gateway, (*EVERYWHERE, *LOOPBACKS))):
+        with host.entered():
+            for port in (8080, 8090):
+                assert await answers(*addresses, port=port) == dict.fromkeys(addresses, REFUSED)
     for name in ("empty", "broken"):
         view = await instance.wait_listener(name, "Live")
-        assert (view.opened, view.refused) in {(0, 0), (2, 2)}
+        assert (view.opened, view.refused) in {(0, 0), (10, 10)}
 
 
 async def test_clients_of_a_second_network(kernel: KernelRuns, hosts: World) -> None:
-    """Another network that is connected while tidegate runs is served as well, by its own address."""
-    async with Backend("app", host=BACKEND_4, at=hosts.backends) as app:
-        await kernel.forward(app)
+    """Another network that is connected while tidegate runs is served as well, by its own addresses."""
+    own = ("10.77.3.1", "fd77:3::1")
+    app = Backend("app", host=BACKEND_4, at=hosts.backends)
+    app6 = Backend("app", host=BACKEND_6, at=hosts.backends)
+    async with app, app6:
+        await kernel.forward(app, app6)
         with Host("late") as late:
-            cable(late, ["10.77.3.2"], hosts.gateway, ["10.77.3.1"])
+            cable(late, ["10.77.3.2", "fd77:3::2"], hosts.gateway, list(own))
             with late.entered():
-                assert await answers("10.77.3.1") == {"10.77.3.1": "app"}
+                assert await answers(*own) == dict.fromkeys(own, "app")

@@ -9,14 +9,14 @@ from support.clients import ask_many, connection, who_serves
 from support.instances import Instance
 from support.kernels import PORT, KernelRuns, forwarding, to
 from support.manifests import backend, gateway, listener, parent, tcproute, write
-from support.netns import BACK_4, BACKEND_4, FRONT_4, Host, World, needs_hosts
+from support.netns import BACK_4, BACK_6, BACKEND_4, BACKEND_6, FRONT_4, FRONT_6, Host, World, needs_hosts
 from support.waiting import eventually
 from tidegate.admin.view import BackendTraffic, ListenerView
 
 pytestmark = needs_hosts()
 
-HEADERS = 20 + 20
-"""At least so many bytes of each packet are not the application's."""
+PIECE = 200_000
+"""Bytes that are sent at a time."""
 
 
 async def counted(instance: Instance, opened: int, refused: int = 0, active: int = 0) -> ListenerView:
@@ -75,45 +75,45 @@ async def test_connections_are_counted_by_backend(kernel: KernelRuns, hosts: Wor
         assert f"default/red:6000 ({tally.served['red']} opened" in shown.output.replace(" red:", " default/red:")
 
 
-async def exchange(instance: Instance, place: Host, address: str, backends: Backend) -> None:
-    """Send a known number of bytes to and fro, and find them counted once."""
+async def exchange(instance: Instance, place: Host, addresses: tuple[str, str], name: str) -> None:
+    """Send numbers of bytes to and fro that differ by address family, and find them counted once."""
+    before = await instance.state()
+    assert before is not None
     with place.entered():
-        before = await instance.state()
-        assert before is not None
-        async with connection(PORT, host=address) as conversation:
-            assert await conversation.line() == backends.name
-            data = b"x" * 200_000 + b"\n"
-            received = 0
-            for _ in range(5):
-                await conversation.send(data)
-                while received < len(data):
-                    received += len(await conversation.receive(1 << 20))
-                received = 0
-            view = await counted(instance, before.listeners[0].opened + 1, 0, 1)
-        sent = view.sent - before.listeners[0].sent
-        got = view.received - before.listeners[0].received
-        for count in (sent, got):
-            # Every packet counts with its headers, but none twice.
-            assert 5 * len(data) <= count <= 1.2 * 5 * len(data)
+        async with connection(PORT, host=addresses[0]) as one, connection(PORT, host=addresses[1]) as other:
+            for conversation, rounds in ((one, 5), (other, 2)):
+                assert await conversation.line() == name
+                for _ in range(rounds):
+                    await conversation.send(b"x" * PIECE)
+                    received = 0
+                    while received < PIECE:
+                        received += len(await conversation.receive(1 << 20))
+            view = await counted(instance, before.listeners[0].opened + 2, 0, 2)
+    for count in (view.sent - before.listeners[0].sent, view.received - before.listeners[0].received):
+        # Every packet counts with its headers, and none twice: that would be 9 pieces at least.
+        assert 7 * PIECE <= count <= 1.2 * 7 * PIECE
 
 
 async def test_bytes_are_counted_once_on_every_path(kernel: KernelRuns, hosts: World) -> None:
     """For clients elsewhere, on the gateway and at its loopback, whether the backend is elsewhere or here."""
-    async with Backend("app", host=BACKEND_4, at=hosts.backends) as app:
-        instance = await kernel.forward(app)
-        await exchange(instance, hosts.client, FRONT_4, app)
-        await counted(instance, 1)
-        await exchange(instance, hosts.gateway, FRONT_4, app)
+    fronts, loopbacks = (FRONT_4, FRONT_6), ("127.0.0.1", "::1")
+    apps = [Backend("app", host=host, at=hosts.backends) for host in (BACKEND_4, BACKEND_6)]
+    async with apps[0], apps[1]:
+        instance = await kernel.forward(*apps)
+        await exchange(instance, hosts.client, fronts, "app")
         await counted(instance, 2)
-    async with Backend("here", host=BACK_4, at=hosts.gateway) as here:
+        await exchange(instance, hosts.gateway, fronts, "app")
+        await counted(instance, 4)
+    here = [Backend("here", host=host, at=hosts.gateway) for host in (BACK_4, BACK_6)]
+    async with here[0], here[1]:
         write(kernel.file, *forwarding("here"))
         instance.process.terminate()
         await instance.ended()
-        second = kernel.start(*to(here), state_dir=instance.state_dir)
+        second = kernel.start(*to(*here), state_dir=instance.state_dir)
         await second.wait_ready()
-        await counted(second, 2)
-        await exchange(second, hosts.client, FRONT_4, here)
-        await exchange(second, hosts.gateway, "127.0.0.1", here)
+        await counted(second, 4)
+        await exchange(second, hosts.client, fronts, "here")
+        await exchange(second, hosts.gateway, loopbacks, "here")
 
 
 async def test_active_connections_follow_connection_tracking(kernel: KernelRuns, hosts: World) -> None:

@@ -34,7 +34,7 @@ async def test_hundred_random_changes_reset_nobody(tidegate: Instances, ports: P
     folder.mkdir()
     main, spare = ports.reserve(), [ports.reserve() for _ in range(3)]
     async with Backend("red") as red, Backend("green") as green, Backend("blue") as blue:
-        backends = {entry.name: (entry.host, entry.port) for entry in (red, green, blue)}
+        backends = {entry.name: [(entry.host, entry.port)] for entry in (red, green, blue)}
         world = Changes(20240601, folder, main, spare, backends, refused=CLOSED)
         world.write()
         instance = tidegate.start(folder)

@@ -10,6 +10,7 @@ import yaml
 
 from support import manifests
 from support.backends import Backend, EndsFirst, answer_after_end, echo
+from support.chance import likely
 from support.clients import Ending, Refused, Served, Tally, ask, ask_many, connection, crowd, who_serves
 from support.ports import Ports
 from support.waiting import arrival, eventually, silence, steadily
@@ -144,15 +145,28 @@ def test_port_in_use_is_not_handed_out(monkeypatch: pytest.MonkeyPatch) -> None:
         mine.release()
 
 
+@pytest.mark.parametrize(
+    ("trials", "chance", "expected"),
+    [(10, 0.0, range(1)), (10, 1.0, range(10, 11)), (10, 0.5, range(11)), (10_000, 0.7, range(6_701, 7_295))],
+)
+def test_bounds_of_chance(trials: int, chance: float, expected: range) -> None:
+    """What is certain has no room, and the rest as much as makes a false alarm next to impossible."""
+    assert likely(trials, chance) == expected
+    wider = likely(trials, chance, among=1_000)
+    assert set(expected) <= set(wider)
+
+
 def test_manifests_are_replaced_in_one_step(tmp_path: Path) -> None:
     """A written file holds all documents, lists opened, and nothing else is left beside it."""
     path = tmp_path / "gateway.yaml"
     manifests.write(
         path,
         manifests.gateway("edge", [manifests.listener("tcp", 8080)]),
-        manifests.slice_of("db", [("127.0.0.1", 1), ("127.0.0.2", 1), ("127.0.0.1", 2)]),
+        manifests.slice_of("db", [("127.0.0.1", 1), ("127.0.0.2", 1), ("127.0.0.1", 2), ("::1", 1)]),
     )
     documents = list(yaml.safe_load_all(path.read_text()))
-    assert [document["kind"] for document in documents] == ["Gateway", "EndpointSlice", "EndpointSlice"]
-    assert [len(document["endpoints"]) for document in documents[1:]] == [2, 1]
+    assert [document["kind"] for document in documents] == ["Gateway", *["EndpointSlice"] * 3]
+    slices = [(one["addressType"], len(one["endpoints"])) for one in documents[1:]]
+    assert slices == [("IPv4", 2), ("IPv4", 1), ("IPv6", 1)]
+    assert len({document["metadata"]["name"] for document in documents[1:]}) == 3
     assert list(tmp_path.iterdir()) == [path]

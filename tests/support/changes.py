@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from support.clients import who_serves
@@ -28,7 +28,8 @@ class Changes:
     """A configuration that changes at random, and what a new connection to the main port must meet.
 
     The main listener's route moves between backends, weights and endpoints; around it, listeners, routes
-    and unrelated objects come and go. ``refused`` is the answer where nothing can serve.
+    and unrelated objects come and go. ``backends`` has the places of each, one in every address family that clients
+    use; ``refused`` is the answer where nothing can serve.
     """
 
     def __init__(
@@ -37,7 +38,7 @@ class Changes:
         folder: Path,
         main: int,
         spare: list[int],
-        backends: Mapping[str, tuple[str, int]],
+        backends: Mapping[str, Sequence[tuple[str, int]]],
         *,
         refused: str,
     ) -> None:
@@ -125,9 +126,9 @@ class Changes:
         ]
         for name in self.places:
             documents.append(service(name))
-            documents.append(self.slices(name, sorted(self.endpoints[name])))
+            documents.append(self.slices(name, self.endpoints[name]))
             documents.append(service(f"{name}-only"))
-            documents.append(slice_of(f"{name}-only", [self.places[name]]))
+            documents.append(self.slices(f"{name}-only", {name}))
         if self.override is not None:
             documents.append(
                 tcproute(
@@ -139,9 +140,9 @@ class Changes:
             )
         write(self.folder / "all.yaml", *flat(documents))
 
-    def slices(self, name: str, members: list[str]) -> list[Manifest]:
+    def slices(self, name: str, members: Iterable[str]) -> list[Manifest]:
         """The EndpointSlices of a Service whose endpoints are these backends."""
-        return slice_of(name, [self.places[member] for member in members])
+        return slice_of(name, [place for member in sorted(members) for place in self.places[member]])
 
 
 async def follows(port: int, shares: Mapping[str, float], *, host: str = "127.0.0.1") -> bool:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import collections
 import enum
+import itertools
 import math
 import socket
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -243,13 +244,15 @@ class Crowd:
 
 
 @asynccontextmanager
-async def crowd(port: int, count: int, *, concurrency: int = 100, host: str = "127.0.0.1") -> AsyncIterator[Crowd]:
-    """``count`` connections that echo all the time while the block runs."""
+async def crowd(
+    port: int, count: int, *, concurrency: int = 100, hosts: Sequence[str] = ("127.0.0.1",)
+) -> AsyncIterator[Crowd]:
+    """``count`` connections, to ``hosts`` in turn, that echo all the time while the block runs."""
     members: list[tuple[str, Conversation]] = []
-    remaining = iter(range(count))
+    remaining = itertools.islice(itertools.cycle(hosts), count)
 
     async def join() -> None:
-        for _ in remaining:
+        for host in remaining:
             conversation = await connect(port, host=host)
             members.append((await conversation.line(), conversation))
 
@@ -272,16 +275,16 @@ async def crowd(port: int, count: int, *, concurrency: int = 100, host: str = "1
 class Probing:
     """One connection after the other to a port, for as long as the block runs; ``tally`` has what became of them."""
 
-    def __init__(self, port: int, host: str) -> None:
+    def __init__(self, port: int, hosts: Sequence[str]) -> None:
         self.port = port
-        self.host = host
         self.tally = Tally()
+        self._turns = itertools.cycle(hosts)
         self._stopped = False
 
     async def work(self) -> None:
         """Ask again and again until ``stop``."""
         while not self._stopped:
-            self.tally.add(await ask(self.port, host=self.host))
+            self.tally.add(await ask(self.port, host=next(self._turns)))
             await asyncio.sleep(0)
 
     def stop(self) -> None:
@@ -290,9 +293,9 @@ class Probing:
 
 
 @asynccontextmanager
-async def probing(port: int, *, loops: int = 1, host: str = "127.0.0.1") -> AsyncIterator[Probing]:
-    """Probes a port, with so many loops at once, while the block runs."""
-    probe = Probing(port, host)
+async def probing(port: int, *, loops: int = 1, hosts: Sequence[str] = ("127.0.0.1",)) -> AsyncIterator[Probing]:
+    """Probes a port at ``hosts`` in turn, with so many loops at once, while the block runs."""
+    probe = Probing(port, hosts)
     async with asyncio.TaskGroup() as group:
         for _ in range(loops):
             group.create_task(probe.work())

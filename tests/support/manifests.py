@@ -111,23 +111,23 @@ def slice_of(
     name: str | None = None,
     conditions: Mapping[str, bool] | None = None,
 ) -> list[Manifest]:
-    """EndpointSlices of a Service's port ``main``: one for each target port that occurs."""
-    ports = sorted({port for _, port in addresses})
+    """EndpointSlices of a Service's port ``main``: one for each address family and target port that occurs."""
+    kinds = sorted({(":" in address, port) for address, port in addresses})
     return [
         {
             "apiVersion": "discovery.k8s.io/v1",
             "kind": "EndpointSlice",
-            "metadata": metadata(f"{name or service_name}-{port}", namespace, None)
+            "metadata": metadata(f"{name or service_name}-{port}{'-v6' if v6 else ''}", namespace, None)
             | {"labels": {"kubernetes.io/service-name": service_name}},
-            "addressType": "IPv4",
+            "addressType": "IPv6" if v6 else "IPv4",
             "ports": [{"name": "main", "protocol": "TCP", "port": port}],
             "endpoints": [
                 {"addresses": [address], "conditions": dict(conditions or {"ready": True})}
                 for address, endpoint_port in addresses
-                if endpoint_port == port
+                if (":" in address, endpoint_port) == (v6, port)
             ],
         }
-        for port in ports
+        for v6, port in kinds
     ]
 
 
