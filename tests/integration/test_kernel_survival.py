@@ -125,6 +125,32 @@ async def test_killed_controller_is_succeeded_without_a_gap(kernel: KernelRuns, 
         assert not probe.tally.refused
 
 
+async def test_successor_with_the_same_plan_changes_nothing(kernel: KernelRuns, hosts: World) -> None:
+    """After kill -9 the next start compares: no rule, set, element or counter in the kernel is touched."""
+    async with apps(hosts, "red", "blue") as there:
+        first = await kernel.serve(
+            gateway("edge", [listener("plain", PORT), listener("split", 9000)]),
+            tcproute("to-red", [parent("edge", sectionName="plain")], [backend("red")]),
+            tcproute("to-all", [parent("edge", sectionName="split")], [backend("blue", weight=2), backend("missing")]),
+            arguments=to(*there),
+        )
+        await serves("red")
+        await first.kill()
+
+        def table() -> list[str]:
+            """All of it with handles, and how many connections were counted."""
+            there = hosts.gateway.run("nft", "-a", "-s", "list", "table", "inet", TABLE)
+            return [there, hosts.gateway.ruleset("set", "inet", TABLE, "opened")]
+
+        before = table()
+        with hosts.gateway.monitor() as monitor:
+            second = kernel.start(*to(*there), state_dir=first.state_dir)
+            await second.wait_ready()
+            await second.wait_listener("split", "Live")
+            assert monitor.changes() == []
+        assert table() == before
+
+
 async def test_edit_made_while_no_controller_ran_is_followed(kernel: KernelRuns, hosts: World) -> None:
     """The successor changes what differs: another backend, and a listener that is gone; connections stay."""
     async with apps(hosts, "red", "blue") as there:
@@ -135,17 +161,25 @@ async def test_edit_made_while_no_controller_ran_is_followed(kernel: KernelRuns,
         )
         async with crowd(PORT, 6, hosts=FRONTS) as people:
             await first.kill()
+            _, _, same = hosts.gateway.ruleset("map", "inet", TABLE, "sockets").partition("tcp . 9000 : ")
+            same = same[: len("0x70000001")]
             write(
                 kernel.file,
                 gateway("edge", [listener("moved", PORT), listener("same", 9000)]),
                 tcproute("to-red", [parent("edge", sectionName="same")], [backend("red")]),
                 tcproute("to-blue", [parent("edge", sectionName="moved")], [backend("blue")]),
             )
-            second = kernel.start(*to(*there), state_dir=first.state_dir)
-            await second.wait_ready()
-            await serves("blue")
-            await serves("red", port=9000)
-            await serves(REFUSED, port=9001)
+            with hosts.gateway.monitor() as monitor:
+                second = kernel.start(*to(*there), state_dir=first.state_dir)
+                await second.wait_ready()
+                await serves("blue")
+                await serves("red", port=9000)
+                await serves(REFUSED, port=9001)
+                changes = monitor.changes()
+            # Nothing is heard of the listener that stays; nor of any rule.
+            assert not [line for line in changes if " element " not in line or " 9000 " in line or same in line]
+            added = {line.partition(" {")[0].split()[-1] for line in changes if line.startswith("add")}
+            assert added == {"sockets", "lanes", "endpoints4-1", "endpoints6-1"}
             await people.check()
             assert not people.broken
 

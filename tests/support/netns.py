@@ -12,6 +12,7 @@ import functools
 import itertools
 import json
 import os
+import select
 import shutil
 import subprocess
 import time
@@ -24,6 +25,7 @@ import pytest
 _CLONE_NEWNET = 0x40000000
 _NUMBERS = itertools.count()
 _PLACE = Path("/run/netns")
+_BOUND = "until-here"
 UP_SECONDS = 10.0
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -86,9 +88,45 @@ class Host:
         """Carry out text in the language of ``nft``."""
         self.run("nft", "-f", "-", stdin=text)
 
+    @contextlib.contextmanager
+    def monitor(self) -> Iterator[Monitor]:
+        """Write down what changes in the rules here during the block."""
+        command = ["ip", "netns", "exec", self.name, "nft", "monitor"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+            try:
+                yield Monitor(self, process)
+            finally:
+                process.kill()
+
     def ruleset(self, *what: str) -> str:
         """What ``nft list`` prints; all rules unless something is named."""
         return self.run("nft", "list", *(what or ("ruleset",)))
+
+
+class Monitor:
+    """What ``nft monitor`` prints of one host. The kernel tells in order: a change of our own bounds what was read."""
+
+    def __init__(self, host: Host, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout is not None
+        self._host = host
+        self._output = process.stdout.fileno()
+        self._text = b""
+        self.changes()
+
+    def changes(self) -> list[str]:
+        """What has changed since it was asked last, a line for each thing."""
+        end = f"{_BOUND}-{next(_NUMBERS)}"
+        deadline = time.monotonic() + UP_SECONDS
+        while f"delete table inet {end}\n".encode() not in self._text:
+            assert time.monotonic() < deadline, f"nft monitor shows nothing: {self._text!r}"
+            # Again, because what happened before it listened was lost.
+            self._host.nft(f"add table inet {end}\ndelete table inet {end}")
+            while select.select([self._output], [], [], 0.05)[0]:
+                data = os.read(self._output, 1 << 16)
+                assert data, "nft monitor ended"
+                self._text += data
+        lines, self._text = self._text.decode().splitlines(), b""
+        return [line for line in lines if _BOUND not in line and not line.startswith("#")]
 
 
 class World:

@@ -34,8 +34,8 @@ class Origin(msgspec.Struct, frozen=True):
 
 
 class Contents(msgspec.Struct, frozen=True, kw_only=True):
-    """What a table holds: the names of its sets and chains, the elements of the sets that the plan decides about, and
-    the digests of each chain's rules.
+    """What a table holds: the names of its sets, its chains with how many rules each holds and leads to it, the
+    elements of the sets that the plan decides about, and what is written beside each chain's rules.
     """
 
     sets: frozenset[str]

@@ -76,7 +76,9 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 class RuleMark(msgspec.Struct, frozen=True):
-    """A rule as the kernel has it: where, and the digest that was written beside it; empty when it is not ours."""
+    """A rule as the kernel has it: where, and what was written beside it to know it again: a digest of ours, or a
+    comment by ``nft``; empty when there is neither.
+    """
 
     chain: str
     digest: bytes
@@ -239,7 +241,9 @@ def chain_of(message: Message) -> tuple[str, str, int]:
 def rule_of(message: Message) -> RuleMark:
     """A rule of an answer."""
     found = message.attributes
-    return RuleMark(wire.text_of(found[_RULE_CHAIN]), _parts(found.get(_RULE_USERDATA, b"")).get(_IDENTITY, b""))
+    beside = _parts(found.get(_RULE_USERDATA, b""))
+    comment = beside.get(_COMMENT, b"").rstrip(b"\0")
+    return RuleMark(wire.text_of(found[_RULE_CHAIN]), beside.get(_IDENTITY, comment))
 
 
 def set_of(message: Message) -> str:

@@ -14,7 +14,7 @@ from typing import TypeVar
 import msgspec
 
 from tidegate.dataplanes.nftables import marks, structure
-from tidegate.dataplanes.nftables.adoption import Adoption, Origin, adoption, free_slot, origin_of
+from tidegate.dataplanes.nftables.adoption import Adoption, Contents, Origin, adoption, free_slot, origin_of
 from tidegate.dataplanes.nftables.image import Image, Steps
 from tidegate.dataplanes.nftables.kernel import Kernel
 from tidegate.dataplanes.nftables.nft import Nft
@@ -188,13 +188,30 @@ class Keeper:
                 free_slot(self._table.instance, tables) if slot is None else slot, secrets.token_hex(4)
             )
             self._structure(Adoption())
+            self._look()
             _log.info("table made", table=str(self._table))
             return Adoption()
         self.origin = origin
-        found = adoption(self._kernel.read(), structure.chains(self._options))
-        self._structure(found)
+        contents = self._kernel.read()
+        found = adoption(contents, structure.chains(self._options))
+        if found.obsolete or not self._stands(contents, found):
+            self._structure(found)
+        elif found.idle:
+            self._nft.run(structure.ladders(self._table, found.rungs, found.idle))
+        self._look()
         _log.info("table adopted", table=str(self._table), elements=len(found.elements))
         return found
+
+    def _stands(self, contents: Contents, found: Adoption) -> bool:
+        """Whether what does not depend on the plan is already as it would be written."""
+        return structure.stands(
+            contents.sets,
+            contents.chains,
+            contents.digests.get(structure.SEALED, ()),
+            marks.prefix(self.origin.slot),
+            self._options,
+            rungs=found.rungs | found.idle,
+        )
 
     def _structure(self, found: Adoption) -> None:
         """Write everything that does not depend on the plan: a new table, or the same into an existing one."""
@@ -209,7 +226,6 @@ class Keeper:
                 obsolete=found.obsolete,
             )
         )
-        self._look()
 
     async def _climb(self, needed: set[Rung]) -> None:
         """Have a rung for every number of endpoints: the ladders are written anew when one is missing, and lose those

@@ -43,7 +43,9 @@ for every pool would be simpler, but the kernel checks all chains again whenever
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import hashlib
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 
@@ -55,6 +57,9 @@ FAMILY = "inet"
 
 DESTINATION_PRIORITY, SOURCE_PRIORITY = -105, 95
 """Where destinations and sources of connections are translated."""
+
+SEALED = "find"
+"""The chain that says, by the comment of a rule, how the structure was written."""
 
 _REFUSE = "refuse"
 _COUNTERS = "flags dynamic; counter;"
@@ -112,10 +117,41 @@ def table(
     lines += ["}", *(f"flush chain {here} {chain}" for chain in (*ours, *obsolete))]
     lines += [f"delete chain {here} {chain}" for chain in obsolete]
     lines.append(f"table {here} {{")
+    mark = f' comment "written as {seal(prefix, options)}"'
     for chain, rules in _rules(prefix, options).items():
-        lines += [f"\tchain {chain} {{", *(f"\t\t{rule}" for rule in rules), "\t}"]
+        marked = [rule + mark * (chain == SEALED and not position) for position, rule in enumerate(rules)]
+        lines += [f"\tchain {chain} {{", *(f"\t\t{rule}" for rule in marked), "\t}"]
     lines.append("}")
     return "\n".join(lines) + "\n" + ladders(name, rungs, idle)
+
+
+def seal(prefix: int, options: NftablesOptions) -> str:
+    """Another one for each other structure: that of another version, or with other options."""
+    sample = [Rung(ladder.value, version, 2) for ladder in Ladder for version in (4, 6)]
+    whole = (_MAPS, chains(options), _rules(prefix, options), ladders(TableName(""), sample))
+    return hashlib.sha256(repr(whole).encode()).hexdigest()[:16]
+
+
+def stands(
+    sets: Collection[str],
+    present: Mapping[str, int],
+    comments: Iterable[bytes],
+    prefix: int,
+    options: NftablesOptions,
+    *,
+    rungs: Collection[Rung],
+) -> bool:
+    """Whether a table has this structure already, with these rungs: nothing of it is to be written again.
+
+    In: the names of its sets; its chains, with how many rules each holds and leads to it; and what is written beside
+    the rules of ``SEALED``.
+    """
+    rules = _rules(prefix, options) | _climbing(rungs)
+    led = Counter(rule.partition("goto ")[2] for each in rules.values() for rule in each)
+    wanted = {chain: len(each) + led[chain] for chain, each in rules.items()}
+    maps = {line.split()[1] for line in _MAPS} | {rung.map for rung in rungs}
+    written = f"written as {seal(prefix, options)}".encode() in comments
+    return written and maps <= set(sets) and wanted.items() <= present.items()
 
 
 def ladders(name: TableName, rungs: Collection[Rung], idle: Iterable[Rung] = ()) -> str:
@@ -126,19 +162,26 @@ def ladders(name: TableName, rungs: Collection[Rung], idle: Iterable[Rung] = ())
         data = "ip daddr . tcp dport" if rung.version == 4 else "ip6 daddr . tcp dport"
         key = f"ct mark . numgen random mod {rung.size}"
         lines.append(f"add map {here} {rung.map} {{ typeof {key} : {data}; }}")
-    for ladder in Ladder:
-        for version in (4, 6):
-            chain = ladder_chain(ladder, version)
-            lines.append(f"flush chain {here} {chain}")
-            target = "dnat ip to" if version == 4 else "dnat ip6 to"
-            for rung in sorted(rungs):
-                if (rung.ladder, rung.version) == (ladder.value, version):
-                    draw = f"ct mark . numgen random mod {rung.size} map @{rung.map}"
-                    lines.append(f"add rule {here} {chain} meta l4proto tcp {target} {draw}")
-            end = ladder_chain(Ladder.EVERYBODY, version) if ladder is Ladder.HERE else _REFUSE
-            lines.append(f"add rule {here} {chain} goto {end}")
+    for chain, rules in _climbing(rungs).items():
+        lines.append(f"flush chain {here} {chain}")
+        lines += [f"add rule {here} {chain} {rule}" for rule in rules]
     lines += [f"delete map {here} {rung.map}" for rung in sorted(idle)]
     return "\n".join(lines) + "\n"
+
+
+def _climbing(rungs: Collection[Rung]) -> dict[str, list[str]]:
+    """The rules of every ladder."""
+    found: dict[str, list[str]] = {}
+    for ladder in Ladder:
+        for version in (4, 6):
+            own = [rung for rung in sorted(rungs) if (rung.ladder, rung.version) == (ladder.value, version)]
+            target = "dnat ip to" if version == 4 else "dnat ip6 to"
+            end = ladder_chain(Ladder.EVERYBODY, version) if ladder is Ladder.HERE else _REFUSE
+            found[ladder_chain(ladder, version)] = [
+                *(f"meta l4proto tcp {target} ct mark . numgen random mod {rung.size} map @{rung.map}" for rung in own),
+                f"goto {end}",
+            ]
+    return found
 
 
 _MAPS = (

@@ -115,10 +115,12 @@ def test_digests_tell_choices_apart() -> None:
 
 
 def test_rule_of_somebody_else() -> None:
-    """It has no digest."""
+    """It has no digest, but perhaps a comment."""
     body = wire.text(1, "table") + wire.text(2, "find")
-    (message,) = received([Request(kind=6, family=1, body=body)])
-    assert bytecode.rule_of(message) == bytecode.RuleMark("find", b"")
+    comment = wire.attribute(7, bytes((0, 4)) + b"why\0")
+    for more, beside in ((b"", b""), (comment, b"why")):
+        (message,) = received([Request(kind=6, family=1, body=body + more)])
+        assert bytecode.rule_of(message) == bytecode.RuleMark("find", beside)
 
 
 def test_element_of_a_set_has_only_a_key() -> None:

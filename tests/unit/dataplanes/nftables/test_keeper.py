@@ -12,12 +12,12 @@ from support.netns import Host, needs_hosts
 from support.plans import Change, forward, pool, remove, socket_key
 from support.tables import TABLE, Planner, alone
 from tidegate.dataplanes.nftables import marks as marking
-from tidegate.dataplanes.nftables import ruleset
+from tidegate.dataplanes.nftables import ruleset, structure
 from tidegate.dataplanes.nftables.keeper import Keeper, Wanted
 from tidegate.dataplanes.nftables.kernel import Kernel, TableLostError
 from tidegate.dataplanes.nftables.marks import Marks
 from tidegate.dataplanes.nftables.options import NftablesOptions
-from tidegate.dataplanes.nftables.ruleset import NOTHING, Element, Forwarding, Place
+from tidegate.dataplanes.nftables.ruleset import NOTHING, Element, Forwarding, Ladder, Place
 from tidegate.dataplanes.nftables.structure import TableName
 from tidegate.errors import DataPlaneError
 from tidegate.names import SocketKey
@@ -93,16 +93,53 @@ async def test_makes_and_adopts(keeper: Keeper, another: Callable[..., Keeper], 
     wanted = Planner(Marks(keeper.origin.slot)).wanted(PLAN)
     assert await keeper.write(wanted) == {}
     assert set(kernel.read().elements) == needed(wanted)
+    generation = kernel.generation()
     successor = another()
     found = await successor.begin()
     assert successor.origin == keeper.origin
     assert set(found.elements) == needed(wanted)
     marks = Marks(successor.origin.slot)
     marks.adopt(found.known, found.numbers)
-    generation = kernel.generation()
     assert await successor.write(Planner(marks).wanted(PLAN)) == {}
     await successor.sweep()
     assert kernel.generation() == generation
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        f"flush chain inet {TABLE} serve6",
+        f"add rule inet {TABLE} find drop",
+        f"add chain inet {TABLE} somebodys",
+        f"delete set inet {TABLE} hairpins6",
+        f"flush chain inet {TABLE} endpoints4",
+    ],
+)
+async def test_structure_that_differs_is_written_again(
+    keeper: Keeper, another: Callable[..., Keeper], host: Host, damage: str
+) -> None:
+    """A successor mends what somebody did to rules while no controller ran."""
+    await keeper.begin()
+    await keeper.write(Planner(Marks(keeper.origin.slot)).wanted(PLAN))
+    before = sorted(host.ruleset().splitlines())
+    host.nft(damage)
+    assert sorted(host.ruleset().splitlines()) != before
+    await another().begin()
+    assert sorted(host.ruleset().splitlines()) == before
+
+
+async def test_idle_rungs_alone_leave_the_rest(keeper: Keeper, another: Callable[..., Keeper], host: Host) -> None:
+    """A successor removes a map of endpoints that nobody uses any more, and writes no other rules than of ladders."""
+    await keeper.begin()
+    planner = Planner(Marks(keeper.origin.slot))
+    await keeper.write(planner.wanted(pool("a", AWAY, OTHER), forward(80, "a")))
+    await keeper.write(planner.wanted(pool("a", AWAY)))
+    with host.monitor() as monitor:
+        await another().begin()
+        changes = monitor.changes()
+    assert [line.split()[-1] for line in changes if line.startswith(("delete map", "delete set"))] == ["endpoints4-2"]
+    touched = {line.split()[4] for line in changes if " rule " in line}
+    assert touched == {structure.ladder_chain(ladder, version) for ladder in Ladder for version in (4, 6)}
 
 
 async def test_sweeps_what_nobody_wants(keeper: Keeper, another: Callable[..., Keeper], kernel: Kernel) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator
 
@@ -10,6 +11,7 @@ import pytest
 from support.netns import Host
 from support.tables import TABLE, alone, needs_a_host
 from tidegate.dataplanes.nftables import marks, structure
+from tidegate.dataplanes.nftables.kernel import Kernel
 from tidegate.dataplanes.nftables.nft import Nft
 from tidegate.dataplanes.nftables.options import NftablesOptions
 from tidegate.dataplanes.nftables.ruleset import Ladder, Rung
@@ -63,6 +65,30 @@ def test_ladders_are_tried_to_their_end() -> None:
             sizes = re.findall(r"mod (\d+) map @(\S+)-(\d+)", " ".join(own[:-1]))
             assert sizes == [("1", chain, "1"), ("3", chain, "3")]
             assert own[-1] == (f"goto endpoints{version}" if ladder is Ladder.HERE else "goto refuse")
+
+
+def test_seals_differ() -> None:
+    """Other options and other marks make another structure; the same make the same."""
+    assert len({structure.seal(prefix, options) for options in OPTIONS for prefix in (1 << 20, 2 << 20)}) == 8
+    assert structure.seal(1 << 20, OPTIONS[0]) == structure.seal(1 << 20, NftablesOptions())
+
+
+@needs_a_host
+@pytest.mark.parametrize("options", OPTIONS)
+def test_stands(host: Host, options: NftablesOptions) -> None:
+    """What was written is found to stand, with these options and rungs, and with no others."""
+    Nft().run(text(options, rungs=RUNGS))
+    with contextlib.closing(Kernel(TABLE)) as kernel:
+        found = kernel.read()
+
+    def stands(options: NftablesOptions = options, rungs: list[Rung] = RUNGS) -> bool:
+        beside = found.digests[structure.SEALED]
+        return structure.stands(found.sets, found.chains, beside, marks.prefix(3), options, rungs=rungs)
+
+    assert stands()
+    assert [one for one in OPTIONS if stands(one)] == [options]
+    assert not stands(rungs=RUNGS[1:])
+    assert not stands(rungs=[*RUNGS, Rung(RUNGS[0].ladder, 4, 9)])
 
 
 @needs_a_host
