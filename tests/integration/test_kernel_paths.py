@@ -13,7 +13,7 @@ from support.chance import likely
 from support.clients import Ending, Refused, ask, ask_many, until_served, who_serves
 from support.instances import condition
 from support.kernels import PORT, KernelRuns, forwarding, to
-from support.manifests import backend, gateway, listener, parent, tcproute
+from support.manifests import backend, gateway, listener, parent, service, tcproute
 from support.netns import (
     BACK_4,
     BACK_6,
@@ -125,18 +125,21 @@ async def test_loopback_clients_of_backends_elsewhere_are_refused(kernel: Kernel
 
 
 async def test_allow_route_localnet(kernel: KernelRuns, hosts: World) -> None:
-    """With the flag IPv4 crosses to and from 127.0.0.1, nobody else gets in by it, and the sysctl is put back."""
+    """With it IPv4 crosses to and from 127.0.0.1, as IPv6 cannot; nobody else gets in; the sysctl is put back."""
     here, there = Backend("here", at=hosts.gateway), Backend("there", host=BACKEND_4, at=hosts.backends)
-    async with here, there:
+    here6 = Backend("here", host="::1", at=hosts.gateway)
+    there6 = Backend("there", host=BACKEND_6, at=hosts.backends)
+    async with here, there, here6, there6:
         instance = await kernel.serve(
             gateway("edge", [listener("here", 8080), listener("there", 8090)]),
             tcproute("to-here", [parent("edge", sectionName="here")], [backend("here")]),
             tcproute("to-there", [parent("edge", sectionName="there")], [backend("there")]),
-            arguments=(*to(here, there), "--allow-route-localnet", "--drain-time", "0s"),
+            arguments=(*to(here, here6, there, there6), "--allow-route-localnet", "--drain-time", "0s"),
         )
-        assert await answers(FRONT_4) == {FRONT_4: "here"}
+        assert await answers(FRONT_4, FRONT_6) == {FRONT_4: "here", FRONT_6: REFUSED}
         with hosts.gateway.entered():
-            assert await answers("127.0.0.1", FRONT_4, port=8090) == {"127.0.0.1": "there", FRONT_4: "there"}
+            everywhere = (*LOOPBACKS, FRONT_4, FRONT_6)
+            assert await answers(*everywhere, port=8090) == dict.fromkeys(everywhere, "there") | {"::1": REFUSED}
         # A neighbour that sends to 127.0.0.1 by way of the gateway must not get to what listens there.
         hosts.client.sysctl("net.ipv4.conf.all.route_localnet=1")
         hosts.client.ip("addr", "del", "127.0.0.1/8", "dev", "lo")
@@ -203,6 +206,25 @@ async def test_family_without_an_endpoint_is_refused(kernel: KernelRuns, hosts: 
     assert "IPv6 clients are refused by default/old:6000, which has no IPv6 endpoint" in state.listeners[0].message
     assert "IPv4 clients are refused by default/new:6000, which has no IPv4 endpoint" in state.listeners[0].message
     assert not re.search(r"IPv[46] clients are refused by default/both", state.listeners[0].message)
+
+
+async def test_endpoints_of_one_backend_in_different_places(kernel: KernelRuns, hosts: World) -> None:
+    """Connections are shared evenly among the endpoints that their client can reach; no other one refuses them."""
+    async with AsyncExitStack() as stack:
+        near, near6, far, far6 = [
+            await stack.enter_async_context(Backend("app", host=address, at=place))
+            for place, addresses in ((hosts.gateway, LOOPBACKS), (hosts.backends, (BACKEND_4, BACKEND_6)))
+            for address in addresses
+        ]
+        await kernel.forward(near, near6, far, far6)
+        for front, loopback, one, other in ((FRONT_4, "127.0.0.1", near, far), (FRONT_6, "::1", near6, far6)):
+            assert (await ask_many(PORT, 20, host=front)).served["app"] == 20
+            assert (one.accepted, other.accepted) == (0, 20)
+            with hosts.gateway.entered():
+                assert (await ask_many(PORT, 20, host=loopback)).served["app"] == 20
+                assert (one.accepted, other.accepted) == (20, 20)
+                assert (await ask_many(PORT, 200, host=front)).served["app"] == 200
+            assert one.accepted - 20 in likely(200, 0.5, among=2)
 
 
 @pytest.mark.parametrize(
@@ -331,16 +353,19 @@ async def test_client_that_is_its_own_backend(kernel: KernelRuns, hosts: World, 
 
 
 async def test_nothing_usable_is_refused_at_once(kernel: KernelRuns, hosts: World) -> None:
-    """A listener without a route, and one whose backend does not exist, are programmed and refuse every connection."""
+    """Whether there is no route, no Service, no endpoint or no weight: programmed, and every connection is refused."""
+    names = ("unused", "broken", "idle", "resting")
+    refs = {"broken": backend("missing"), "idle": backend("idle"), "resting": backend("idle", weight=0)}
     instance = await kernel.serve(
-        gateway("edge", [listener("empty", 8080), listener("broken", 8090)]),
-        tcproute("app", [parent("edge", sectionName="broken")], [backend("missing")]),
+        gateway("edge", [listener(name, PORT + number) for number, name in enumerate(names)]),
+        *(tcproute(name, [parent("edge", sectionName=name)], [ref]) for name, ref in refs.items()),
+        service("idle"),
     )
     for host, addresses in ((hosts.client, EVERYWHERE), (hosts.gateway, (*EVERYWHERE, *LOOPBACKS))):
         with host.entered():
-            for port in (8080, 8090):
-                assert await answers(*addresses, port=port) == dict.fromkeys(addresses, REFUSED)
-    for name in ("empty", "broken"):
+            for number in range(len(names)):
+                assert await answers(*addresses, port=PORT + number) == dict.fromkeys(addresses, REFUSED)
+    for name in names:
         view = await instance.wait_listener(name, "Live")
         assert (view.opened, view.refused) in {(0, 0), (10, 10)}
 

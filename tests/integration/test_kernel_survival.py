@@ -103,7 +103,7 @@ async def test_removed_listener_keeps_its_connections(kernel: KernelRuns, hosts:
 
 
 async def test_killed_controller_is_succeeded_without_a_gap(kernel: KernelRuns, hosts: World) -> None:
-    """The kernel serves on after kill -9, and the next start adopts the table: nobody notices."""
+    """The kernel serves on after kill -9, and the next start adopts the table: nobody notices, even of other rules."""
     async with apps(hosts, "red", "blue") as there:
         first = await kernel.serve(*forwarding("red", "blue"), arguments=to(*there))
         async with crowd(PORT, 20, hosts=FRONTS) as people, probing(PORT, loops=2, hosts=FRONTS) as probe:
@@ -115,9 +115,10 @@ async def test_killed_controller_is_succeeded_without_a_gap(kernel: KernelRuns, 
                     what="it serves",
                     during=0.3,
                 )
-            second = kernel.start(*to(*there), state_dir=first.state_dir)
+            second = kernel.start(*to(*there), "--allow-route-localnet", state_dir=first.state_dir)
             await second.wait_ready()
             assert "table adopted" in second.text()
+            assert "chain guard" in hosts.gateway.ruleset()
             write(kernel.file, *forwarding("blue"))
             await serves("blue")
             await people.check()

@@ -134,6 +134,11 @@ async def test_active_connections_follow_connection_tracking(kernel: KernelRuns,
                 assert await new.line() == "blue"
                 state = await instance.wait(lambda state: state.listeners[0].active == 2, what="both are active")
                 assert traffic_of(state.listeners[0], "blue").active == 1
+                labels = {"gateway": "default/edge", "listener": "tcp", "route": "default/app"}
+                assert await metric(instance, "tidegate_listener_connections_active", **labels) == 2
+                blue_labels = {**labels, "backend": "default/blue:6000"}
+                assert await metric(instance, "tidegate_backend_connections_active", **blue_labels) == 1
+                assert await metric(instance, "tidegate_backend_sent_bytes_total", **blue_labels) > 0
         await instance.wait(lambda state: state.listeners[0].active == 0, what="none is active")
 
 
