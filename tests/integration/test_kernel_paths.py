@@ -244,6 +244,26 @@ async def test_listener_on_one_address(kernel: KernelRuns, hosts: World, own: st
                 assert found == dict.fromkeys((*EVERYWHERE, *more), REFUSED) | {own: "app", beyond: "behind"}
 
 
+async def test_link_local_addresses_are_left_alone(kernel: KernelRuns, hosts: World) -> None:
+    """Who connects to one is refused at once on every link, although IPv6 works and a backend is there."""
+    own = "fe80::77:1"
+    with Host("late") as late:
+        cable(late, ["fd77:3::2"], hosts.gateway, ["fd77:3::1"])
+        async with Backend("app", host=BACKEND_6, at=hosts.backends) as app:
+            await kernel.serve(
+                gateway("edge", [listener("tcp", 8080), listener("empty", 8090)]),
+                tcproute("app", [parent("edge", sectionName="tcp")], [backend("app")]),
+                arguments=to(app),
+            )
+            for host, device, front in ((hosts.client, "to-client", FRONT_6), (late, "to-late", "fd77:3::1")):
+                hosts.gateway.ip("addr", "add", f"{own}/64", "dev", device, "nodad")
+                host.ip("addr", "add", "fe80::77:2/64", "dev", "to-gateway", "nodad")
+                near = f"{own}%to-gateway"
+                with host.entered():
+                    assert await answers(front, near) == {front: "app", near: REFUSED}
+                    assert await answers(front, near, port=8090) == {front: REFUSED, near: REFUSED}
+
+
 async def test_address_that_is_not_the_gateways(kernel: KernelRuns, hosts: World) -> None:
     """It is not usable, and traffic to it is not taken; once the gateway has it, it serves."""
     late = {"10.77.1.9": "24", "fd77:1::9": "64"}

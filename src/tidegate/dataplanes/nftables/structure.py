@@ -7,7 +7,7 @@
     prerouting (nat, -105)                                output (nat, -105)
             └──────────────────────┐      ┌──────────────────────┘
                                    ▼      ▼
-      find      not the first packet, or not to an address of this host: left alone
+      find      not the first packet, or not to an address of this host, or to a link-local one: left alone
                 sockets4, sockets6 (address . protocol . port), sockets (protocol . port)
                 give the mark of a lane or of a choice; without an entry: left alone
                                    ▼
@@ -210,6 +210,8 @@ def _rules(prefix: int, options: NftablesOptions) -> dict[str, list[str]]:
         "find": [
             # A connection that began before there was connection tracking here is not taken over in its middle.
             "tcp flags & (fin | syn | rst | ack) != syn return",
+            # Its clients have no way beyond their link, and a reset from here may leave by another: the host sends one.
+            "ip6 daddr fe80::/10 return",
             "fib daddr type != local return",
             "ct mark set ip daddr . meta l4proto . th dport map @sockets4 goto serve",
             "ct mark set ip6 daddr . meta l4proto . th dport map @sockets6 goto serve",
