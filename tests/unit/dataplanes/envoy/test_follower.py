@@ -60,7 +60,7 @@ class Stream:
         leader.open += 1
 
     def receive(self, message: bytes) -> None:
-        self._said.extend(decode(message))
+        self._said.extend(decode(message).events)
 
     def end(self) -> None:
         self._leader.open -= 1
