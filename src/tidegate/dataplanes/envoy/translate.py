@@ -41,8 +41,11 @@ from tidegate.plan.types import Socket, Target
 KEEPALIVE_SECONDS = 300
 """How long a connection may be silent before TCP asks whether the other side is still there."""
 
-BUFFER_BYTES = 128 * 1024
-"""How much Envoy holds per connection and direction when the other side does not read."""
+BUFFER_BYTES = 256 * 1024
+"""How much Envoy holds per connection and direction when the other side does not read.
+
+A quarter of Envoy's default, at the same processor time per byte. Half of this takes a sixth more.
+"""
 
 REFUSE_SOCKET = "refuse.sock"
 """The refusing listener's socket, relative to Envoy's working directory.
