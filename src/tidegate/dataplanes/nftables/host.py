@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import ipaddress
 import socket
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -18,6 +19,8 @@ from tidegate.errors import DataPlaneError
 PROC = Path("/proc")
 _FORWARDING = {Family.IPV4: "net/ipv4", Family.IPV6: "net/ipv6"}
 _CAP_NET_ADMIN = 12
+_ANY_PORT = 9
+_EVERYBODY = "255.255.255.255"
 _NOT_INTERFACES = frozenset({"default"})
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 
@@ -57,11 +60,16 @@ def foreign(addresses: Iterable[str]) -> set[str]:
 
 
 def is_local(address: str) -> bool:
-    """Whether the kernel takes an address as one of this host's, also one that no interface names."""
+    """Whether the kernel takes an address as one of this host's, also one that no interface names. One of many hosts,
+    of multicast or broadcast, is none of them, although a socket can be bound to it.
+    """
+    if ipaddress.ip_address(address).is_multicast or address == _EVERYBODY:
+        return False
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with _no_for_an_answer(), socket.socket(family, socket.SOCK_DGRAM) as probe:
         probe.bind((address, 0))
-        return True
+        # Towards a broadcast address this is permitted only to who asks for it. Nothing is sent.
+        return probe.connect_ex((address, _ANY_PORT)) != errno.EACCES
     return False
 
 

@@ -71,6 +71,13 @@ def test_local_addresses(host: Host, address: str, local: bool) -> None:
 
 
 @needs_a_host
+@pytest.mark.parametrize("address", ["224.0.0.1", "255.255.255.255", "10.77.3.255", "ff02::1"])
+def test_addresses_of_many_hosts_are_not_local(host: Host, address: str) -> None:
+    """A socket can be bound to them, but nobody can connect there."""
+    assert not facts_of.is_local(address)
+
+
+@needs_a_host
 def test_capability() -> None:
     """Who can make hosts may change the network."""
     assert facts_of.has_net_admin()
