@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from support.backends import Backend
-from support.clients import connection, who_serves
+from support.clients import Refused, ask, connection, who_serves
 from support.kernels import PORT, TABLE, KernelRuns, forwarding
 from support.manifests import write
-from support.netns import BACKEND_4, FRONT_4, World, needs_hosts
+from support.netns import BACK_4, BACKEND_4, FRONT_4, World, needs_hosts
 
 pytestmark = needs_hosts()
 
@@ -95,6 +95,22 @@ async def test_the_advice_about_a_firewall_helps(kernel: KernelRuns, hosts: Worl
         assert await who_serves(PORT, host=FRONT_4) == "app"
 
 
+async def test_a_firewall_before_backends_on_the_gateway(kernel: KernelRuns, hosts: World) -> None:
+    """One that drops at input by default keeps other hosts from them: that is said, and the advice helps."""
+    async with Backend("app", host=BACK_4, at=hosts.gateway) as app:
+        instance = await kernel.forward(app)
+        hosts.gateway.nft(
+            "table inet firewall {\n chain input { type filter hook input priority 0; policy drop;"
+            " ct state established accept\n iif lo accept\n }\n}"
+        )
+        assert isinstance(await ask(PORT, host=FRONT_4, within=0.5), Refused)
+        code, [found] = await rows(kernel, "--state-dir", str(instance.state_dir))
+        assert (code, found["level"], found["about"]) == (0, "warning", "firewall")
+        hosts.gateway.nft(found["advice"].partition("nft ")[2])
+        assert await rows(kernel, "--state-dir", str(instance.state_dir)) == (0, [])
+        assert await who_serves(PORT, host=FRONT_4) == "app"
+
+
 @pytest.mark.skipif(shutil.which("iptables-nft") is None, reason="needs the program iptables-nft")
 async def test_rules_of_iptables(kernel: KernelRuns, hosts: World) -> None:
     """What Docker writes by iptables-nft is understood, and what nobody but iptables understands is said to be so."""
@@ -146,7 +162,8 @@ async def test_rules_like_those_of_firewalld(kernel: KernelRuns, hosts: World) -
     assert "set @blocked" in dark
     assert "map @hosts" in dark
     _, found = await rows(kernel, str(kernel.file), "--dataplane", "nftables")
-    assert [row["about"] for row in found] == ["translation", "firewall"]
+    assert [row["about"] for row in found] == ["translation", "firewall", "firewall"]
+    assert [row["level"] for row in found if "hook input" in row["found"]] == ["warning"]
 
 
 async def test_a_table_that_was_left_is_named_for_envoy(kernel: KernelRuns, hosts: World) -> None:

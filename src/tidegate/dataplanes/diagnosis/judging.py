@@ -124,7 +124,13 @@ def rules(kernel: KernelFacts) -> Finding:
         found = "cannot be seen: whether this kernel takes the rules of tidegate"
         return _warning(Plane.NFTABLES, about, found, "it needs nf_tables and some of its modules", _eyes(kernel))
     if kernel.refusal is not None:
-        return _problem(Plane.NFTABLES, about, kernel.refusal, "the table cannot be made", "load these modules")
+        return _problem(
+            Plane.NFTABLES,
+            about,
+            kernel.refusal,
+            "the table cannot be made",
+            "load these modules, or install that nftables",
+        )
     return _ok(Plane.NFTABLES, about, "takes the rules of tidegate (tried without carrying them out)")
 
 
@@ -283,22 +289,46 @@ def _on_the_way(plane: Plane, grip: Grip, listeners: Iterable[Listener]) -> bool
 
 
 def _gated(plane: Plane, gate: Gate, grips: Sequence[Grip], listeners: Sequence[Listener]) -> Iterator[Finding]:
-    """Chains that drop what no rule accepts: on the way to Envoy, or through this host."""
+    """Chains that drop what no rule accepts, or some of it: on the way to Envoy, or to backends."""
     inside = [grip for grip in grips if grip.gate == gate]
-    everything = (one for one in inside if one.verdict in _DROPPING and one.ports is None and not one.conditional)
-    closed = gate.drops or next(everything, None) is not None
-    if not closed or gate.hook != ("input" if plane is Plane.ENVOY else "forward"):
-        return
-    accepting = [grip for grip in inside if grip.verdict == "accept"]
-    about, where = "firewall", f"{gate.label} (hook {gate.hook}) drops what it does not accept"
+    dropping = [one for one in inside if one.verdict in _DROPPING]
+    accepting = [one for one in inside if one.verdict == "accept"]
+    closed = gate.drops or any(one.ports is None and not one.conditional for one in dropping)
     if plane is Plane.NFTABLES:
-        if any(one.ports is None and not one.conditional for one in accepting):
-            return
-        found = f"{where}; " + ("whether it accepts translated connections cannot be told" if accepting else "nothing")
-        why = "connections to backends on other hosts pass there, with the backend's address and port"
-        advice = f"let translated connections through: nft insert rule {gate.label} ct status dnat accept"
-        yield (_warning if accepting else _problem)(plane, about, found, why, advice)
+        yield from _before_backends(gate, accepting, [] if closed else dropping, closed=closed)
+    elif closed and gate.hook == "input":
+        yield from _before_envoy(gate, accepting, listeners)
+
+
+def _before_backends(
+    gate: Gate, accepting: Sequence[Grip], dropping: Sequence[Grip], *, closed: bool
+) -> Iterator[Finding]:
+    """A chain that translated connections pass. Which backends there are is not known here."""
+    somewhere = {"forward": "other hosts", "input": "this host"}.get(gate.hook)
+    if somewhere is None or any(one.ports is None and not one.conditional for one in accepting):
         return
+    where = f"{gate.label} (hook {gate.hook}) drops"
+    # What cannot be understood is named elsewhere.
+    some = dict.fromkeys(_connections(one) for one in dropping if not one.opaque)
+    if closed:
+        unsure = "whether it accepts translated connections cannot be told"
+        found = f"{where} what it does not accept, and " + (unsure if accepting else "accepts no new connection")
+    elif some:
+        found = f"{where} {_listed(some)}"
+    else:
+        return
+    why = f"connections from other hosts to backends on {somewhere} pass there, with the backend's address and port"
+    advice = f"let translated connections through: nft insert rule {gate.label} ct status dnat accept"
+    # Backends on other hosts are the rule, and what drops everything on the way there keeps all clients from them.
+    if closed and gate.hook == "forward":
+        yield (_warning if accepting else _problem)(Plane.NFTABLES, "firewall", found, why, advice)
+    else:
+        yield _warning(Plane.NFTABLES, "firewall", found, why, f"where that hits backends, {advice}")
+
+
+def _before_envoy(gate: Gate, accepting: Sequence[Grip], listeners: Iterable[Listener]) -> Iterator[Finding]:
+    """A chain that connections to Envoy pass, and that drops what no rule accepts."""
+    where = f"{gate.label} (hook {gate.hook}) drops what it does not accept"
     for one in listeners:
         matching = [grip for grip in accepting if grip.takes(one.port)]
         if any(not grip.conditional for grip in matching):
@@ -306,7 +336,13 @@ def _gated(plane: Plane, gate: Gate, grips: Sequence[Grip], listeners: Sequence[
         found = f"{where}; {one.name} ({one.port}) is accepted " + ("under conditions" if matching else "nowhere")
         advice = f"nft insert rule {gate.label} tcp dport {one.port} accept"
         why = "clients on other hosts get no answer"
-        yield (_warning if matching else _problem)(plane, about, found, why, advice)
+        yield (_warning if matching else _problem)(Plane.ENVOY, "firewall", found, why, advice)
+
+
+def _connections(grip: Grip) -> str:
+    """Which connections a rule is about."""
+    ports = _listed(str(first) if first == last else f"{first}-{last}" for first, last in grip.ports or ())
+    return f"{f'port {ports}' if ports else 'some'}{' under conditions' if grip.conditional else ''}"
 
 
 def _ok(plane: Plane, about: str, found: str) -> Finding:

@@ -18,7 +18,7 @@ from tidegate.dataplanes.diagnosis.facts import (
     Listener,
     Plane,
 )
-from tidegate.dataplanes.diagnosis.foreignrules import UNKNOWN, Gate, Grip
+from tidegate.dataplanes.diagnosis.foreignrules import UNKNOWN, Gate, Grip, Ports
 
 WELL = KernelFacts(linux=True, net_admin=True, nft="1.0.6", forwards_ipv4=True, forwards_ipv6=True, gates=(), grips=())
 ENVOY = EnvoyFacts(program="1.40.0", open_files=1 << 20, workers=2, lowest_port=1024, privileged=False)
@@ -172,7 +172,7 @@ def test_a_translation_of_the_same_port(plane: Plane, priority: int, conditional
     ],
 )
 def test_an_input_chain_that_drops(verdicts: tuple[Any, ...], expected: str | None) -> None:
-    """Envoy's connections need a rule that accepts them; the kernel plane's do not pass there."""
+    """Envoy's connections need a rule that accepts them, and the kernel plane's do to backends on this host."""
     place = gate("input", drops=True)
     grips = tuple(
         Grip(label=place.label, gate=place, verdict=verdict, ports=ports, conditional=conditional)
@@ -180,7 +180,30 @@ def test_an_input_chain_that_drops(verdicts: tuple[Any, ...], expected: str | No
     )
     facts = kernel(gates=(place,), grips=grips)
     assert levels(judged(Plane.ENVOY, facts)) == ([(expected, "firewall")] if expected else [])
-    assert judged(Plane.NFTABLES, facts) == []
+    [found] = judged(Plane.NFTABLES, facts)
+    assert levels([found]) == [("warning", "firewall")]
+    assert "to backends on this host" in found.why
+
+
+@pytest.mark.parametrize("hook", ["input", "forward"])
+@pytest.mark.parametrize(
+    ("ports", "conditional", "text"),
+    [
+        (((7000, 7000), (7100, 7200)), False, "port 7000, 7100-7200"),
+        (((7000, 7000),), True, "port 7000 under conditions"),
+        (None, True, "some under conditions"),
+    ],
+)
+def test_a_rule_that_drops_some_on_the_way_to_backends(
+    hook: str, ports: Ports | None, conditional: bool, text: str
+) -> None:
+    """It may hit backends, so it is named, unless translated connections are let through there."""
+    place = gate(hook)
+    drop = Grip(label=place.label, gate=place, verdict="drop", ports=ports, conditional=conditional)
+    [found] = judged(Plane.NFTABLES, kernel(gates=(place,), grips=(drop,)))
+    assert (found.level, found.found) == (Level.WARNING, f"ip other {hook} (hook {hook}) drops {text}")
+    accept = Grip(label=place.label, gate=place, verdict="accept")
+    assert judged(Plane.NFTABLES, kernel(gates=(place,), grips=(drop, accept))) == []
 
 
 @pytest.mark.parametrize(("conditional", "expected"), [(None, "problem"), (True, "warning"), (False, None)])
@@ -189,7 +212,9 @@ def test_a_forward_chain_that_drops(conditional: bool | None, expected: str | No
     place = gate("forward", drops=True)
     accept = Grip(label=place.label, gate=place, verdict="accept", conditional=bool(conditional))
     facts = kernel(gates=(place,), grips=() if conditional is None else (accept,))
-    assert levels(judged(Plane.NFTABLES, facts)) == ([(expected, "firewall")] if expected else [])
+    found = judged(Plane.NFTABLES, facts)
+    assert levels(found) == ([(expected, "firewall")] if expected else [])
+    assert all(("accepts no new connection" in one.found) is (conditional is None) for one in found)
     assert judged(Plane.ENVOY, facts) == []
 
 
@@ -206,7 +231,7 @@ def test_a_rule_that_drops_the_port() -> None:
         place = gate(hook, priority)
         drop = Grip(label=place.label, gate=place, verdict="drop", ports=((8080, 8080),))
         facts = kernel(gates=(place,), grips=(drop,))
-        assert {plane for plane in Plane if judged(plane, facts)} == planes
+        assert {plane for plane in Plane if ("problem", "firewall") in levels(judged(plane, facts))} == planes
 
 
 @pytest.mark.parametrize(
