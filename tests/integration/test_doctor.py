@@ -10,7 +10,7 @@ import pytest
 
 from support.backends import Backend
 from support.clients import Refused, ask, connection, who_serves
-from support.kernels import PORT, TABLE, KernelRuns, forwarding
+from support.kernels import PORT, TABLE, KernelRuns, forwarding, to
 from support.manifests import write
 from support.netns import BACK_4, BACKEND_4, FRONT_4, World, needs_hosts
 
@@ -93,6 +93,17 @@ async def test_the_advice_about_a_firewall_helps(kernel: KernelRuns, hosts: Worl
         hosts.gateway.nft(found["advice"].partition("nft ")[2])
         assert await rows(kernel, "--state-dir", str(instance.state_dir)) == (0, [])
         assert await who_serves(PORT, host=FRONT_4) == "app"
+
+
+async def test_two_instances_with_one_port(kernel: KernelRuns, hosts: World) -> None:
+    """Both say that they serve it, and doctor that only one of them can."""
+    async with Backend("app", host=BACKEND_4, at=hosts.backends) as app:
+        await kernel.forward(app)
+        other = kernel.start(*to(app), "--name", "other")
+        await other.wait_ready()
+        code, [found] = await rows(kernel, "--state-dir", str(other.state_dir))
+        assert (code, found["about"]) == (1, "instances")
+        assert found["found"].endswith(f"both take connections to {PORT}")
 
 
 async def test_a_firewall_before_backends_on_the_gateway(kernel: KernelRuns, hosts: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 
 import msgspec
 
@@ -68,7 +69,8 @@ class KernelFacts(msgspec.Struct, frozen=True, kw_only=True):
     take our rules; None when it does, or when that could not be tried. ``tables`` are those of ours: an instance
     runs or drains by each that is ``held``, and one of them keeps others from 127.0.0.0/8 when ``guarded``. ``gates``
     and ``grips`` are None when the rules of others cannot be read; ``legacy`` are tables of the old iptables, whose
-    rules ``nft`` does not show. ``conntrack`` is None while the kernel does not track connections.
+    rules ``nft`` does not show. ``conntrack`` is None while the kernel does not track connections. ``doors``
+    are the addresses and ports that each table of ours takes, where there are several.
     """
 
     linux: bool
@@ -86,6 +88,7 @@ class KernelFacts(msgspec.Struct, frozen=True, kw_only=True):
     gates: tuple[Gate, ...] | None = None
     grips: tuple[Grip, ...] | None = None
     legacy: tuple[str, ...] = ()
+    doors: Mapping[str, frozenset[tuple[str, int]]] = {}
 
 
 class EnvoyFacts(msgspec.Struct, frozen=True, kw_only=True):

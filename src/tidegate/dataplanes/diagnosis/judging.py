@@ -6,12 +6,14 @@ is a problem when it surely keeps connections away, and a warning when that depe
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 
 from tidegate.dataplanes.diagnosis.facts import EnvoyFacts, Finding, Interface, KernelFacts, Level, Listener, Plane
 from tidegate.dataplanes.diagnosis.foreignrules import UNKNOWN, Gate, Grip
 from tidegate.dataplanes.nftables.nft import KNOWN_TO_WORK, NEEDS_NET_ADMIN
 from tidegate.dataplanes.nftables.structure import DESTINATION_PRIORITY
+from tidegate.names import WILDCARD_ADDRESS
 
 _STRICT = 1
 _ALMOST_FULL, _FULL = 0.75, 0.95
@@ -38,6 +40,7 @@ def judge(plane: Plane, kernel: KernelFacts, envoy: EnvoyFacts, listeners: Seque
         conntrack(kernel),
         route_localnet(kernel),
         *holders(plane, listeners),
+        *instances(kernel),
         *rules_of_others(plane, kernel, listeners),
     )
 
@@ -205,6 +208,22 @@ def holders(plane: Plane, listeners: Iterable[Listener]) -> Iterator[Finding]:
             else:
                 why = "the listener is not programmed (PortUnavailable)"
                 yield _problem(plane, "port", found, why, "stop it, or choose another port")
+
+
+def instances(kernel: KernelFacts) -> Iterator[Finding]:
+    """Ports that two tables of ours take: each instance says that it serves them."""
+    for one, other in itertools.combinations(sorted(kernel.doors), 2):
+        others = kernel.doors[other]
+        taken = {port for _, port in others}
+        ports = {
+            port
+            for address, port in kernel.doors[one]
+            if {(address, port), (WILDCARD_ADDRESS, port)} & others or (address == WILDCARD_ADDRESS and port in taken)
+        }
+        if ports:
+            found = f"tables {one} and {other} both take connections to {_listed(map(str, sorted(ports)))}"
+            why = "the instance whose table was made last gets them all"
+            yield _problem(Plane.NFTABLES, "instances", found, why, "choose another port for one of the two")
 
 
 def rules_of_others(plane: Plane, kernel: KernelFacts, listeners: Sequence[Listener]) -> Iterator[Finding]:

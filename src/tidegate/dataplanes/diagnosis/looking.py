@@ -27,9 +27,11 @@ from tidegate.dataplanes.nftables.reach import Family
 from tidegate.dataplanes.nftables.structure import TableName
 from tidegate.dataplanes.ports import foreign_listeners
 from tidegate.errors import DataPlaneError
+from tidegate.names import WILDCARD_ADDRESS
 
 _PROBE = TableName("doctor")
 _SYS = host.PROC / "sys" / "net"
+_SOCKETS = ("sockets", "sockets4", "sockets6")
 _LEGACY = ("ip_tables_names", "ip6_tables_names")
 _NOT_INTERFACES = frozenset({"all", "default", "lo"})
 _CAP_NET_BIND_SERVICE = 10
@@ -128,7 +130,21 @@ def _rules(nft: Nft) -> dict[str, Any]:
         "tables": tuple(sorted(ours)),
         "held": frozenset(filter(is_held, ours)),
         "guarded": any(chain["table"] in ours and chain["name"] == "guard" for chain in chains),
+        "doors": {table: _doors(nft, table) for table in sorted(ours)} if len(ours) > 1 else {},
     }
+
+
+def _doors(nft: Nft, table: str) -> frozenset[tuple[str, int]]:
+    """The addresses and ports that a table of ours takes; none when it has gone meanwhile."""
+    found: set[tuple[str, int]] = set()
+    for name in _SOCKETS:
+        with contextlib.suppress(DataPlaneError):
+            listing = msgspec.json.decode(nft.read("--json", "list", "map", structure.FAMILY, table, name))
+            [listed] = (entry["map"] for entry in listing["nftables"] if "map" in entry)
+            for key, _ in listed.get("elem", ()):
+                *address, _protocol, port = key["concat"]
+                found.add((address[0] if address else WILDCARD_ADDRESS, port))
+    return frozenset(found)
 
 
 def _interfaces() -> tuple[Interface, ...]:

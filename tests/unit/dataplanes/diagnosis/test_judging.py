@@ -260,3 +260,23 @@ def test_nothing_is_well_that_was_not_seen(plane: Plane) -> None:
     """Beside rules of iptables-legacy no row says that there are none."""
     found = judging.judge(plane, kernel(legacy=("nat",)), ENVOY, (WEB,))
     assert [one.level for one in found if one.about == "rules of others"] == [Level.WARNING]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "ports"),
+    [
+        ({("*", 8080), ("*", 22)}, {("*", 8080)}, "8080"),
+        ({("*", 8080)}, {("192.0.2.1", 8080)}, "8080"),
+        ({("192.0.2.1", 8080)}, {("*", 8080), ("*", 1)}, "8080"),
+        ({("192.0.2.1", 8080)}, {("192.0.2.1", 8080)}, "8080"),
+        ({("192.0.2.1", 8080)}, {("192.0.2.2", 8080)}, None),
+        ({("*", 8080)}, {("*", 8081)}, None),
+    ],
+)
+def test_two_instances_with_one_port(one: set[tuple[str, int]], other: set[tuple[str, int]], ports: str | None) -> None:
+    """Their tables both take its connections, which only one of them can get."""
+    found = judged(Plane.NFTABLES, kernel(doors={"tidegate-b": frozenset(other), "tidegate-a": frozenset(one)}))
+    assert [each.found for each in found] == (
+        [f"tables tidegate-a and tidegate-b both take connections to {ports}"] if ports else []
+    )
+    assert levels(found) == ([("problem", "instances")] if ports else [])
