@@ -44,13 +44,20 @@ PARTS = ("machine", "generator", "backend", "plane", "rest")
 
 def compare(planes: Sequence[Plane], loader: load.Loader, effort: Effort, say: Callable[[str], None]) -> Values:
     """All columns that are measured in rounds."""
+    return in_turns(planes, effort.rounds, lambda plane: _round(plane, loader, effort), say)
+
+
+def in_turns(
+    planes: Sequence[Plane], rounds: int, once: Callable[[Plane], Mapping[str, float]], say: Callable[[str], None]
+) -> Values:
+    """So many rounds of what ``once`` measures of a plane."""
     values: Values = {plane.name: {} for plane in planes}
-    for number in range(effort.rounds):
+    for number in range(rounds):
         # Each round begins with another plane, so that none always follows the same one.
         turn = [*planes[number % len(planes) :], *planes[: number % len(planes)]]
         for plane in turn:
-            say(f"round {number + 1} of {effort.rounds}: {plane.name}")
-            for column, value in _round(plane, loader, effort).items():
+            say(f"round {number + 1} of {rounds}: {plane.name}")
+            for column, value in once(plane).items():
                 values[plane.name].setdefault(column, []).append(value)
     return values
 

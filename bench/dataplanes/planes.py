@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -160,6 +160,10 @@ class ByHand(Plane):
     """The least that nftables can do: two rules that translate every port to the backend's addresses in turn."""
 
     name = "nftables-by-hand"
+    chosen: ClassVar[str] = "numgen random mod {count}"
+    """What says which backend, an expression whose value is its place."""
+    source: ClassVar[str] = "masquerade"
+    """What becomes of the client's address."""
 
     def start(self) -> None:
         """Write the rules."""
@@ -173,19 +177,25 @@ class ByHand(Plane):
         """Of nft."""
         return self.call("nft", "--version").split(maxsplit=1)[1].strip()
 
+    def more(self) -> Sequence[str]:
+        """Further commands of the same transaction, before the two rules."""
+        return ()
+
     def _write(self, first: str, number: int = 0) -> None:
         backends = self.link.backends
         ports = ", ".join(map(str, PORTS.values()))
         row = ", ".join(f"{place} : {backends[(place + number) % len(backends)]}" for place in range(len(backends)))
-        self.call(
-            "nft",
-            f"{first}\ntable ip bench {{\n"
-            "chain prerouting { type nat hook prerouting priority -100; }\n"
-            "chain postrouting { type nat hook postrouting priority 100; }\n"
-            f"}}\nadd rule ip bench prerouting ip daddr {{ {', '.join(self.link.gateways)} }} tcp dport {{ {ports} }} "
-            f"dnat to numgen random mod {len(backends)} map {{ {row} }}\n"
-            "add rule ip bench postrouting ct status dnat masquerade",
+        chosen = self.chosen.format(count=len(backends))
+        served = f"ip daddr {{ {', '.join(self.link.gateways)} }} tcp dport {{ {ports} }}"
+        commands = (
+            first,
+            "add chain ip bench prerouting { type nat hook prerouting priority -100; }",
+            "add chain ip bench postrouting { type nat hook postrouting priority 100; }",
+            *self.more(),
+            f"add rule ip bench prerouting {served} dnat to {chosen} map {{ {row} }}",
+            f"add rule ip bench postrouting ct status dnat {self.source}",
         )
+        self.call("nft", "\n".join(commands))
 
 
 class OneHost(Direct):
