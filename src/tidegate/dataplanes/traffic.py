@@ -113,15 +113,16 @@ class TrafficLedger:
     """Adds up what the generations of one plane count, going on where ``state`` was.
 
     ``generation`` identifies one for good: a new one has another name, an adopted one keeps its own.
-    Those of ``state`` that are gone by now must be retired.
+    Those of ``state`` that are gone by now must be retired. ``changes`` grows with whatever changes that state.
     """
 
     def __init__(self, state: LedgerState = _EMPTY, *, max_series: int = MAX_SERIES) -> None:
+        self.changes = 0
         self._max_series = max_series
         # In the order in which they last grew; the plan's own come to the end whenever they are looked at.
         self._totals: dict[Series, Totals] = {entry.series: entry.totals for entry in state.totals}
         self._watched: dict[str, dict[str, _Watched]] = {}
-        self._ordered: dict[Series, None] = {}
+        self._told: dict[Series, Traffic | None] = {}
         for entry in state.prefixes:
             self._watched.setdefault(entry.generation, {})[entry.prefix] = _Watched(entry.series, entry.baseline)
 
@@ -156,6 +157,8 @@ class TrafficLedger:
                 continue
             self._add(series, _growth(known.baseline if known is not None else _NOTHING, raw))
             after[prefix] = _Watched(series, raw)
+            self.changes += 1
+        self.changes += len(before) > len(after)
         self._watched[generation] = after
         self._bound(owners.values())
 
@@ -164,6 +167,7 @@ class TrafficLedger:
         watched = self._watched.setdefault(generation, {})
         for prefix in owners.keys() - watched.keys():
             watched[prefix] = _Watched(owners[prefix], _NOTHING)
+            self.changes += 1
 
     def owners(self, generation: str) -> dict[str, Series]:
         """Whose each prefix of a generation was at the last look."""
@@ -173,17 +177,18 @@ class TrafficLedger:
         """These are gone, and begin anew if they come again."""
         watched = self._watched.get(generation, {})
         for prefix in prefixes:
-            watched.pop(prefix, None)
+            self.changes += watched.pop(prefix, None) is not None
 
     def retire(self, generation: str) -> None:
         """It has ended. Its totals stay; it has no active connections any more."""
-        self._watched.pop(generation, None)
+        self.changes += self._watched.pop(generation, None) is not None
 
     def traffic(self, present: Iterable[Series], active: Mapping[Series, int] | None = None) -> list[Traffic]:
         """The counters now: of ``present``, what is planned, and of whatever else has connections open, sorted.
 
         What former backends of a route counted is told without a name, so that the sum of the route never falls.
         ``active``: the open connections, from a data plane that knows them; else, those opened and not ended.
+        What has not changed since the last time is the same object, so that comparing thousands costs nothing.
         """
         active = self._active() if active is None else active
         shown = {*present, *(series for series, count in active.items() if count)}
@@ -193,7 +198,12 @@ class TrafficLedger:
             if series not in shown and (series.listener, series.route) in routes:
                 rest = Series(series.listener, series.route)
                 totals[rest] = _sum(totals.get(rest, _NONE), former)
-        return [_traffic(series, totals[series], active.get(series, 0)) for series in self._in_order(totals.keys())]
+        self._order_told(totals.keys())
+        for series, told in self._told.items():
+            now = _traffic(series, totals[series], active.get(series, 0))
+            if now != told:
+                self._told[series] = now
+        return [told for told in self._told.values() if told is not None]
 
     def to_state(self) -> LedgerState:
         """All that this ledger knows, for a later one."""
@@ -206,21 +216,21 @@ class TrafficLedger:
             ),
         )
 
-    def _in_order(self, shown: AbstractSet[Series]) -> list[Series]:
-        """Sorted. Mostly they are those of the last time, or nearly: few new ones are put in their places, as no other
-        thread gets its turn while thousands are sorted.
+    def _order_told(self, shown: AbstractSet[Series]) -> None:
+        """Have a place for each, sorted. Mostly they are those of the last time, or nearly: few new ones are put in
+        their places, as no other thread gets its turn while thousands are sorted.
         """
-        known = self._ordered.keys()
-        if shown != known:
-            new = shown - known
-            if len(new) > len(known) // _FEW:
-                ordered = sorted(shown, key=_order)
-            else:
-                ordered = [series for series in known if series in shown]
-                for series in new:
-                    bisect.insort(ordered, series, key=_order)
-            self._ordered = dict.fromkeys(ordered)
-        return list(self._ordered)
+        known = self._told
+        new = [series for series in shown if series not in known]
+        if not new and len(shown) == len(known):
+            return
+        if len(new) > len(known) // _FEW:
+            ordered = sorted(shown, key=_order)
+        else:
+            ordered = [series for series in known if series in shown]
+            for series in new:
+                bisect.insort(ordered, series, key=_order)
+        self._told = {series: known.get(series) for series in ordered}
 
     def _add(self, series: Series, growth: RawCounters) -> None:
         totals = self._totals.get(series, Totals())
@@ -245,6 +255,7 @@ class TrafficLedger:
         keep = {*owned, *(watched.series for prefixes in self._watched.values() for watched in prefixes.values())}
         for series in [series for series in self._totals if series not in keep][:excess]:
             del self._totals[series]
+            self.changes += 1
 
 
 def _growth(before: RawCounters, now: RawCounters) -> RawCounters:

@@ -71,6 +71,49 @@ def test_look_that_lacks_some_loses_nothing() -> None:
     assert only(ledger).opened == 9
 
 
+def test_what_has_not_changed_is_the_same_object() -> None:
+    """Told again, only what changed is made anew, also when others come or go."""
+    ledger = TrafficLedger()
+    ledger.observe("1", {"foo": raw(3), "bar": raw(2)}, OWNERS)
+    bar, foo = ledger.traffic([FOO, BAR])
+    ledger.observe("1", {"foo": raw(4), "bar": raw(2)}, OWNERS)
+    later = ledger.traffic([FOO, BAR, series("baz")])
+    assert [one.opened for one in later] == [2, 0, 4]
+    assert later[0] is bar
+    assert later[2] is not foo
+    assert ledger.traffic([FOO])[1] is later[2]
+
+
+def test_changes_of_what_is_kept() -> None:
+    """``changes`` tells whether there is anything new to write down."""
+    ledger = TrafficLedger()
+    seen = [ledger.changes]
+
+    def is_new() -> bool:
+        seen.append(ledger.changes)
+        return seen[-1] != seen[-2]
+
+    ledger.observe("1", {"foo": raw(3)}, OWNERS)
+    assert is_new()
+    ledger.observe("1", {"foo": raw(3)}, OWNERS)
+    assert not is_new()
+    ledger.expect("1", OWNERS)
+    assert is_new()
+    ledger.expect("1", OWNERS)
+    ledger.traffic([FOO, BAR])
+    assert not is_new()
+    ledger.vanish("1", ["bar"])
+    assert is_new()
+    ledger.vanish("1", ["bar"])
+    assert not is_new()
+    ledger.observe("1", {}, OWNERS)
+    assert is_new()
+    ledger.retire("1")
+    assert is_new()
+    ledger.retire("1")
+    assert not is_new()
+
+
 def test_active_connections_that_are_known_count() -> None:
     """A data plane that knows what is open says so; also of a series that is not planned any more."""
     ledger = TrafficLedger()

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tidegate.dataplanes import trafficfile
-from tidegate.dataplanes.traffic import LedgerState, RawCounters, Series, TrafficLedger
+from tidegate.dataplanes.traffic import (
+    LedgerState,
+    PrefixState,
+    RawCounters,
+    Series,
+    SeriesState,
+    Totals,
+    TrafficLedger,
+)
 from tidegate.errors import DataPlaneError
 from tidegate.names import ListenerKey, ObjectKey
 
@@ -49,3 +58,23 @@ def test_cannot_be_written(tmp_path: Path) -> None:
     """A directory that is gone is an error that names the file."""
     with pytest.raises(DataPlaneError, match=r"traffic\.json"):
         trafficfile.save(tmp_path / "gone" / "traffic.json", LedgerState())
+
+
+@pytest.mark.parametrize("count", [0, 1, trafficfile.SLICE, 2 * trafficfile.SLICE + 1])
+def test_slices(tmp_path: Path, count: int) -> None:
+    """However many entries there are, few are encoded at a time; together they are the one value that is loaded."""
+    gateway = ObjectKey("gateway.networking.k8s.io", "Gateway", "default", "edge")
+    owners = [Series(listener=ListenerKey(gateway, f"l{number}"), route=None) for number in range(count)]
+    state = LedgerState(
+        totals=tuple(SeriesState(series=one, totals=Totals(opened=1)) for one in owners),
+        prefixes=tuple(
+            PrefixState(generation="1", prefix=one.listener.listener, series=one, baseline=RawCounters(opened=1))
+            for one in owners
+        ),
+    )
+    pieces = list(trafficfile.slices(state))
+    assert max(piece.count(b'"listener":"') for piece in pieces) == min(count, trafficfile.SLICE)
+    whole = msgspec.json.decode(b"".join(pieces))
+    assert whole == {"format": 1, "state": msgspec.json.decode(msgspec.json.encode(state))}
+    trafficfile.save(tmp_path / "traffic.json", state)
+    assert trafficfile.load(tmp_path / "traffic.json") == state

@@ -85,7 +85,7 @@ class Meter:
         self._last: Look | None = None
         self._told: Sequence[Traffic] = ()
         self._told_of = -1
-        self._changed = False
+        self._saved = 0
         self._trouble = ""
 
     def close(self) -> None:
@@ -140,7 +140,7 @@ class Meter:
             except DataPlaneError as error:
                 _log.debug("counters not read", reason=str(error))
                 return
-            self._last, self._told, self._told_of, self._changed = look, look.traffic, changes, True
+            self._last, self._told, self._told_of = look, look.traffic, changes
             self._tell_silence(look.connections)
             self._next_look = asyncio.get_running_loop().time() + max(FRESH_SECONDS, _LEISURE * look.seconds)
 
@@ -174,15 +174,19 @@ class Meter:
 
     async def save(self) -> None:
         """Write the ledger down, unless nothing happened."""
-        if not self._changed:
+        changes = self._ledger.changes
+        if changes == self._saved:
             return
-        self._changed = False
         try:
             async with self._looking:
-                await asyncio.to_thread(trafficfile.save, self._path, self._ledger.to_state())
+                await to_the_end(self._save)
         except DataPlaneError as error:
-            self._changed = True
             _log.warning("traffic counters not written down", reason=str(error))
+        else:
+            self._saved = changes
+
+    def _save(self) -> None:
+        trafficfile.save(self._path, self._ledger.to_state())
 
     def _look(self, generation: str, series: SeriesOfMarks, retired: frozenset[int]) -> Look:
         began = time.thread_time()

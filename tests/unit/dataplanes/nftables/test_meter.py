@@ -159,6 +159,7 @@ async def test_file_that_cannot_be_written(metered: Metered) -> None:
     """It is tried again with the next save; without anything new nothing is written."""
     metered.file.mkdir()
     meter = metered.meter()
+    await metered.write(forward(PORT, "a", address="*"))
     await meter.save()
     await meter.look()
     await meter.save()
@@ -168,6 +169,23 @@ async def test_file_that_cannot_be_written(metered: Metered) -> None:
     metered.file.unlink()
     await meter.save()
     assert not metered.file.exists()
+
+
+@needs_a_host
+async def test_written_down_only_when_something_was_counted(metered: Metered) -> None:
+    """Looks that find what is known already are not written down: it takes as long as everything does."""
+    meter = metered.meter()
+    await metered.write(forward(PORT, "a", address="*"))
+    await meter.look()
+    await meter.save()
+    metered.file.unlink()
+    await meter.look()
+    await meter.save()
+    assert not metered.file.exists()
+    assert isinstance(await ask(PORT, host=OWN_4), Refused)
+    await meter.look()
+    await meter.save()
+    assert metered.file.exists()
 
 
 @needs_a_host
