@@ -74,16 +74,16 @@ class PortWatch:
         while True:
             if await self._woken(self._held_period):
                 self._wake.clear()
-                keys, self._new = self._new, set()
+                keys, self._new = frozenset(self._new), set()
             elif loop.time() >= everything_due:
                 everything_due = loop.time() + self._period
-                keys = set(self._known)
+                keys = frozenset(self._known)
             else:
-                keys = set(self._held)
+                keys = frozenset(self._held)
                 if not keys:
                     continue
             try:
-                holders = await asyncio.to_thread(_holders, frozenset(keys), frozenset(self._own_pids()), self._owned)
+                holders = await asyncio.to_thread(_holders, keys, frozenset(self._own_pids()), self._owned)
             except OSError as error:
                 await self._miss(keys, error)
                 continue
@@ -94,7 +94,7 @@ class PortWatch:
             self._held = (self._held - keys | holders.keys()) & self._known
             self._on_checked(keys, holders)
 
-    async def _miss(self, keys: set[SocketKey], error: OSError) -> None:
+    async def _miss(self, keys: frozenset[SocketKey], error: OSError) -> None:
         """There was nothing to look with, no descriptor for example: what is known stays, and these have their turn
         again.
         """
@@ -118,5 +118,7 @@ def _holders(keys: Collection[SocketKey], own_pids: Collection[int], owned: port
     if not keys:
         return {}
     found = ports.foreign_listeners([(key.address, key.port) for key in keys], own_pids, owned)
+    if not found:
+        return {}
     holders = ((key, found.get((key.address, key.port))) for key in keys)
     return {key: holder.description for key, holder in holders if holder is not None}

@@ -6,7 +6,7 @@ cost of a change depends on what it touches, which ``planindex`` knows. Writing 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from tidegate.dataplanes.nftables import translate
 from tidegate.dataplanes.nftables.marks import MarkKey, Marks
@@ -29,14 +29,22 @@ class Catalog:
         self._offers: dict[PoolKey, Offers] = {}
         self._wanted: dict[SocketKey, tuple[MarkKey, ...]] = {}
         self._given: dict[SocketKey, tuple[MarkKey, ...]] = {}
+        self._addressed: dict[str, set[SocketKey]] = {}
 
     def sockets(self) -> Mapping[SocketKey, Socket]:
         """The sockets of the plan."""
         return self._plan.sockets
 
+    def addressed(self) -> Mapping[str, Collection[SocketKey]]:
+        """The sockets on one address, by address."""
+        return self._addressed
+
     def apply(self, change: PlanChange) -> dict[SocketKey, None]:
         """Take a change of the plan; returns the sockets to write again, in order."""
         touched = self._plan.apply(change)
+        for key in touched.sockets:
+            if key.address != WILDCARD_ADDRESS:
+                self._set_addressed(key)
         leading = (self._plan.leading_to(target) for target in touched.targets)
         sockets = self._with_other_offers(touched.pools)
         sockets |= {socket.key: None for socket in leading if socket is not None}
@@ -89,6 +97,15 @@ class Catalog:
             if backend.pool is not None and (offers := self._offers_of(backend.pool)).known
         ]
         return self._reach.limits(key.address, backends)
+
+    def _set_addressed(self, key: SocketKey) -> None:
+        keys = self._addressed.setdefault(key.address, set())
+        if key in self._plan.sockets:
+            keys.add(key)
+        else:
+            keys.discard(key)
+        if not keys:
+            del self._addressed[key.address]
 
     def _offers_of(self, key: PoolKey) -> Offers:
         found = self._offers.get(key)

@@ -256,10 +256,10 @@ class NftablesDataPlane:
 
     def _ports_checked(self, checked: Collection[SocketKey], holders: Mapping[SocketKey, str]) -> None:
         planned = self._parts.catalog.sockets()
-        present = [key for key in checked if key in planned]
-        troubles = {key: self._trouble(key, who) for key, who in holders.items()}
-        touched = self._settlement.hold(present, troubles)
-        self._parts.writer.released([*touched, *self._parts.writer.waiting_of(present)])
+        # Those that left the plan meanwhile are forgotten, and wait no more.
+        troubles = {key: self._trouble(key, who) for key, who in holders.items() if key in planned}
+        touched = self._settlement.hold(checked, troubles)
+        self._parts.writer.released([*touched, *self._parts.writer.waiting_of(checked)])
         self._publish(touched)
 
     def _trouble(self, key: SocketKey, holder: str) -> str:
@@ -323,14 +323,16 @@ class NftablesDataPlane:
         self._addresses = await asyncio.to_thread(host_addresses)
         catalog, writer = self._parts.catalog, self._parts.writer
         writer.due(catalog.set_facts(facts))
-        specific = {key.address for key in catalog.sockets()} - {WILDCARD_ADDRESS}
-        foreign = await asyncio.to_thread(host.foreign, specific)
-        # Those that came meanwhile are as they were placed.
+        asked = set(catalog.addressed())
+        foreign = await asyncio.to_thread(host.foreign, asked)
+        # Those whose address came meanwhile are as they were placed.
         moved = self._settlement.place(
             [
                 key
-                for key in catalog.sockets()
-                if key.address in foreign or (key.address not in specific and self._settlement.is_elsewhere(key))
+                for address, keys in catalog.addressed().items()
+                if address in foreign or address not in asked
+                for key in keys
+                if address in foreign or self._settlement.is_elsewhere(key)
             ]
         )
         writer.due(moved)

@@ -6,7 +6,7 @@ outcome of a socket now.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 
 import msgspec
 
@@ -57,9 +57,13 @@ class Settlement:
         """The sockets that the kernel refused."""
         return self._rejected.keys()
 
-    def hold(self, checked: Iterable[SocketKey], holders: Mapping[SocketKey, str]) -> set[SocketKey]:
-        """Who else listens on the ports of the ``checked`` sockets, in words; returns those for which that is new."""
-        return {key for key in checked if put(self._holders, key, holders.get(key))}
+    def hold(self, checked: Collection[SocketKey], holders: Mapping[SocketKey, str]) -> set[SocketKey]:
+        """Who else listens on the ports of the ``checked`` sockets, in words; returns those for which that is new.
+
+        Costs nothing for those that nobody holds: all of them are looked at every couple of seconds.
+        """
+        concerned = self._holders.keys() | holders.keys()
+        return {key for key in concerned if key in checked and put(self._holders, key, holders.get(key))}
 
     def is_held(self, key: SocketKey) -> bool:
         """Whether somebody else listens on the port."""

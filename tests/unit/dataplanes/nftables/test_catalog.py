@@ -54,6 +54,18 @@ def test_changes_are_as_good_as_a_new_plan(changes: Sequence[Change], hairpins: 
     assert written == {key: wanted.forwarding for key, wanted in scratch.items() if key in sockets}
 
 
+def test_sockets_by_address() -> None:
+    """Those on one address are known by it, as long as they are planned."""
+    planner = Planner()
+    planner.wanted(forward(80, "a"), forward(81, "a"), forward(80, "a", address=OWN_4), forward(82, "a", address="*"))
+    assert planner.catalog.addressed() == {
+        "127.0.0.1": {socket_key(80), socket_key(81)},
+        OWN_4: {socket_key(80, OWN_4)},
+    }
+    planner.wanted(remove(80), remove(80, OWN_4), forward(81, "b"), remove(82, "*"), remove(83))
+    assert planner.catalog.addressed() == {"127.0.0.1": {socket_key(81)}}
+
+
 def test_only_users_of_a_pool_are_touched() -> None:
     """A change of endpoints, also to none, is of no concern to sockets of other pools."""
     planner = Planner()

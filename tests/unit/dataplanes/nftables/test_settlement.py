@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from support.plans import socket_key
 from tidegate.dataplanes.nftables.settlement import Settlement
+from tidegate.names import SocketKey
 from tidegate.plan.outcome import Failed, FailureReason, Live, Pending
 
 KEY, OTHER = socket_key(80), socket_key(81)
@@ -62,6 +65,20 @@ def test_somebody_else_listens(settlement: Settlement) -> None:
     assert settlement.hold([KEY], {}) == {KEY}
     assert not settlement.is_held(KEY)
     assert settlement.is_held(OTHER)
+
+
+def test_holders_cost_what_is_held() -> None:
+    """A look at very many sockets does not go through all of them."""
+
+    class Many(set[SocketKey]):
+        def __iter__(self) -> Iterator[SocketKey]:
+            raise AssertionError("gone through")
+
+    settlement = Settlement()
+    assert settlement.hold(Many([KEY, OTHER]), {}) == set()
+    assert settlement.hold(Many([KEY, OTHER]), {KEY: "nginx"}) == {KEY}
+    assert settlement.hold(Many([OTHER]), {}) == set()
+    assert settlement.hold(Many([KEY, OTHER]), {}) == {KEY}
 
 
 def test_address_of_another_host(settlement: Settlement) -> None:
