@@ -15,7 +15,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benc
 
 def test_every_metric_is_documented() -> None:
     """Each metric that /metrics declares is in docs/metrics.md by the name under which it is found."""
-    text = Metrics(version="0", data_plane="envoy").render(Figures()).decode()
+    text = b"".join(Metrics(version="0", data_plane="envoy").render(Figures())).decode()
     declared = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE tidegate_")}
     documented = (ROOT / "docs/metrics.md").read_text(encoding="utf-8")
     assert {name for name in declared if not name.endswith("_created") and f"`{name}`" not in documented} == set()
@@ -25,7 +25,7 @@ def test_no_metric_is_documented_that_is_gone() -> None:
     """Each metric in docs/metrics.md's table is one that /metrics declares."""
     metrics = Metrics(version="0", data_plane="envoy")
     metrics.leads(leads=True)
-    declared = set(re.findall(r"^# TYPE (tidegate_\w+)", metrics.render(Figures()).decode(), re.MULTILINE))
+    declared = set(re.findall(r"^# TYPE (tidegate_\w+)", b"".join(metrics.render(Figures())).decode(), re.MULTILINE))
     documented = re.findall(
         r"^\| `(tidegate_\w+)`", (ROOT / "docs/metrics.md").read_text(encoding="utf-8"), re.MULTILINE
     )

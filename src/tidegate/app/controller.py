@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import datetime as dt
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 
 from tidegate._version import __version__
 from tidegate.admin.figures import figures_of
@@ -27,7 +27,7 @@ from tidegate.app.handover import Handover
 from tidegate.app.isolation import Isolation
 from tidegate.app.leadership import Leadership
 from tidegate.app.tasks import first_error
-from tidegate.controller.picture import picture
+from tidegate.controller.picture import picture_in_slices
 from tidegate.controller.reconciler import Reconciler
 from tidegate.core.decision import Decision, DecisionChange
 from tidegate.dataplanes.envoy import pod
@@ -183,7 +183,7 @@ class _Replica:
         """Whether proxies that come here get what they should have."""
         return self._serving and self._duties.loaded.is_set() and not self._isolation.isolated
 
-    def _state(self) -> State:
+    async def _state(self) -> State:
         reconciler = self._reconciler
         instance = Instance(
             name=self._settings.replica,
@@ -193,12 +193,14 @@ class _Replica:
             data_plane=FLEET_FEATURES.name,
             ready=self._is_ready(),
         )
-        return picture(
+        return await picture_in_slices(
             reconciler.decision, reconciler.board.statuses, reconciler.diagnostics, (), instance, objects=False
         )
 
-    async def _render(self) -> bytes:
-        return self._metrics.render(figures_of(self._state(), ()))
+    async def _render(self) -> AsyncGenerator[bytes, None]:
+        pieces = self._metrics.render(await asyncio.to_thread(figures_of, await self._state(), ()))
+        while piece := await asyncio.to_thread(next, pieces, b""):
+            yield piece
 
 
 def _election(settings: ControllerSettings, client: KubeClient) -> Election:

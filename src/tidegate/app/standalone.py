@@ -10,7 +10,7 @@ import contextlib
 import datetime as dt
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,7 @@ from tidegate.app.announcing import Announcer
 from tidegate.app.tasks import first_error
 from tidegate.controller.board import OUTCOME_PATIENCE_S
 from tidegate.controller.foresight import settle
-from tidegate.controller.picture import picture
+from tidegate.controller.picture import picture, picture_in_slices
 from tidegate.controller.reconciler import Reconciler
 from tidegate.core.compile import SOCKETS
 from tidegate.core.config import CoreConfig
@@ -333,7 +333,7 @@ class _Running:
         while self._observer is not None:
             await self._stirred.wait()
             self._stirred.clear()
-            state = self._state(objects=False)
+            state = await self._state(objects=False)
             with self._watched():
                 self._observer.on_state(state)
             await asyncio.sleep(_VIEW_INTERVAL_S)
@@ -346,7 +346,7 @@ class _Running:
             self._ready = all(outcome is not None and not isinstance(outcome, Pending) for outcome in outcomes)
         return self._ready
 
-    def _state(self, *, objects: bool = True) -> State:
+    async def _state(self, *, objects: bool = True) -> State:
         instance = Instance(
             name=self._directory.name,
             version=__version__,
@@ -356,7 +356,7 @@ class _Running:
             ready=self._is_ready(),
         )
         reconciler = self._reconciler
-        return picture(
+        return await picture_in_slices(
             reconciler.decision,
             reconciler.board.statuses,
             reconciler.diagnostics,
@@ -365,9 +365,12 @@ class _Running:
             objects=objects,
         )
 
-    async def _render(self) -> bytes:
-        self._traffic = await self._plane.traffic()
-        return self._metrics.render(figures_of(self._state(objects=False), self._traffic))
+    async def _render(self) -> AsyncGenerator[bytes, None]:
+        self._traffic = traffic = await self._plane.traffic()
+        state = await self._state(objects=False)
+        pieces = self._metrics.render(await asyncio.to_thread(figures_of, state, traffic))
+        while piece := await asyncio.to_thread(next, pieces, b""):
+            yield piece
 
 
 def _require_writable(access_log: AccessLog) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 from tidegate.admin.view import BackendTraffic, BackendView, Instance, ListenerView, State, problem_of
 from tidegate.core.attachment import SERVING
@@ -22,6 +24,11 @@ from tidegate.model.meta import Condition
 from tidegate.model.status import GatewayStatus, Status
 from tidegate.names import ListenerKey, ObjectKey
 from tidegate.plan.outcome import Traffic
+
+SLICE = 32
+"""After how many listeners or objects others have their turn: some 2 ms."""
+
+_T = TypeVar("_T")
 
 
 def picture(
@@ -42,8 +49,35 @@ def picture(
     )
 
 
+async def picture_in_slices(
+    decision: Decision,
+    statuses: Mapping[ObjectKey, Status],
+    diagnostics: Sequence[Diagnostic],
+    traffic: Iterable[Traffic],
+    instance: Instance,
+    *,
+    objects: bool = True,
+) -> State:
+    """The same, made so that nothing else waits for all of it; what changes meanwhile is in it or is not."""
+    return State(
+        instance=instance,
+        listeners=await _in_slices(_listeners(decision, statuses, _by_listener(traffic))),
+        objects=await _in_slices(_objects(decision, statuses)) if objects else (),
+        problems=await _in_slices(map(problem_of, diagnostics)),
+    )
+
+
+async def _in_slices(values: Iterator[_T]) -> tuple[_T, ...]:
+    found: list[_T] = []
+    while part := list(islice(values, SLICE)):
+        found += part
+        await asyncio.sleep(0)
+    return tuple(found)
+
+
 def _objects(decision: Decision, statuses: Mapping[ObjectKey, Status]) -> Iterator[dict[str, Any]]:
-    for resource in decision.resources():
+    # Others may change them between two slices.
+    for resource in tuple(decision.resources()):
         yield to_mapping(resource, status=statuses.get(key_of(resource)))
 
 

@@ -8,8 +8,9 @@ data plane sees to that. Which figures there are at a moment is the business of 
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 from prometheus_client import (
@@ -64,14 +65,12 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Metrics:
-    """The metrics of one instance, in a registry of its own. Not for use by several threads."""
+    """The metrics of one instance, in a registry of its own. May be rendered in a thread."""
 
     def __init__(self, *, version: str, data_plane: str) -> None:
         # A switch of the process: the client would add a *_created series to each counter, which nobody asked for.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry(auto_describe=False)
-        self._figures = _FiguresCollector()
-        self._registry.register(self._figures)
         ProcessCollector(registry=self._registry)
         build = Gauge(
             "tidegate_build_info",
@@ -126,37 +125,43 @@ class Metrics:
         """A bug showed itself and was contained."""
         self._errors.inc()
 
-    def render(self, figures: Figures) -> bytes:
-        """The text of ``/metrics``, in the format that ``CONTENT_TYPE`` names."""
-        self._figures.current = figures
-        return generate_latest(self._registry)
+    def render(self, figures: Figures) -> Iterator[bytes]:
+        """The text of ``/metrics``, in the format that ``CONTENT_TYPE`` names, one metric after the other: with
+        thousands of listeners it is many megabytes.
+        """
+        for metric in itertools.chain(_families(figures), self._registry.collect()):
+            yield generate_latest(_Alone(metric))
 
     def _counter(self, name: str, text: str) -> Counter:
         return Counter(name, text, registry=self._registry)
 
 
-class _FiguresCollector(Collector):
-    """Turns the newest figures into metric families."""
+class _Alone(Collector):
+    """A registry with one metric."""
 
-    def __init__(self) -> None:
-        self.current = Figures()
+    def __init__(self, metric: Metric) -> None:
+        self._metric = metric
 
     def collect(self) -> Iterable[Metric]:
-        figures = self.current
-        yield GaugeMetricFamily("tidegate_ready", "1 once the first configuration is applied.", int(figures.ready))
-        yield _programmed(figures.listeners)
-        yield from _traffic(figures.traffic)
-        problems = GaugeMetricFamily(
-            "tidegate_object_problems", "Problems of the input now, by severity.", labels=["severity"]
-        )
-        for severity, count in sorted(figures.problems.items()):
-            problems.add_metric([severity], count)
-        yield problems
-        yield GaugeMetricFamily(
-            "tidegate_rejected_objects",
-            "Objects whose newest version is invalid and not in force.",
-            figures.rejected_objects,
-        )
+        yield self._metric
+
+
+def _families(figures: Figures) -> Iterator[Metric]:
+    """Figures as metric families."""
+    yield GaugeMetricFamily("tidegate_ready", "1 once the first configuration is applied.", int(figures.ready))
+    yield _programmed(figures.listeners)
+    yield from _traffic(figures.traffic)
+    problems = GaugeMetricFamily(
+        "tidegate_object_problems", "Problems of the input now, by severity.", labels=["severity"]
+    )
+    for severity, count in sorted(figures.problems.items()):
+        problems.add_metric([severity], count)
+    yield problems
+    yield GaugeMetricFamily(
+        "tidegate_rejected_objects",
+        "Objects whose newest version is invalid and not in force.",
+        figures.rejected_objects,
+    )
 
 
 def _programmed(listeners: Sequence[ListenerFigure]) -> Metric:

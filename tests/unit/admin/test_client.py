@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,14 +14,19 @@ from support.states import listener_view, state
 from tidegate.admin.address import TcpAddress, UnixAddress
 from tidegate.admin.client import AdminClient
 from tidegate.admin.server import Providers, serve
+from tidegate.admin.view import State
 from tidegate.errors import InstanceError
 
 
-async def no_metrics() -> bytes:
-    return b""
+async def one_listener() -> State:
+    return state(listener_view())
 
 
-PROVIDERS = Providers(state=lambda: state(listener_view()), ready=lambda: True, metrics=no_metrics)
+async def no_metrics() -> AsyncGenerator[bytes, None]:
+    yield b""
+
+
+PROVIDERS = Providers(state=one_listener, ready=lambda: True, metrics=no_metrics)
 
 
 @pytest.fixture

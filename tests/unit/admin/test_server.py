@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import pytest
 from support.manifests import gateway, listener
 from support.states import listener_view, state
 from tidegate.admin.address import AdminAddress, TcpAddress, UnixAddress
-from tidegate.admin.server import Providers, serve
+from tidegate.admin.server import SLICE, Providers, json_slices, serve
 from tidegate.admin.view import State
 from tidegate.errors import SettingsError
 
@@ -30,10 +30,14 @@ class Answers:
     ready = True
 
     def providers(self) -> Providers:
-        return Providers(state=lambda: STATE, ready=lambda: self.ready, metrics=self.metrics)
+        return Providers(state=self.state, ready=lambda: self.ready, metrics=self.metrics)
 
-    async def metrics(self) -> bytes:
-        return b"up 1\n"
+    async def state(self) -> State:
+        return STATE
+
+    async def metrics(self) -> AsyncGenerator[bytes, None]:
+        yield b"up "
+        yield b"1\n"
 
 
 @asynccontextmanager
@@ -173,3 +177,15 @@ async def test_what_is_exposed_is_health_and_metrics_only() -> None:
         assert await get(session, "/readyz", Host="10.1.2.3:8080") == (200, b"ok\n")
         assert await get(session, "/metrics", Host="tidegate.example") == (200, b"up 1\n")
         assert (await get(session, "/api/v1/state"))[0] == 404
+
+
+@pytest.mark.parametrize("count", [0, 1, SLICE, 2 * SLICE + 1])
+def test_long_lists_are_encoded_in_slices(count: int) -> None:
+    """However many listeners there are, few are encoded at a time; together they are the same value."""
+    value = state(*(listener_view(f"l{number}") for number in range(count)))
+    pieces = list(json_slices(value))
+    assert msgspec.json.decode(b"".join(pieces), type=State) == value
+    assert msgspec.json.decode(b"".join(pieces)) == msgspec.json.decode(msgspec.json.encode(value))
+    assert max(piece.count(b'"listener":') for piece in pieces) == min(count, SLICE)
+    whole = {"kind": "List", "metadata": {"resourceVersion": ""}, "items": [{"n": number} for number in range(count)]}
+    assert msgspec.json.decode(b"".join(json_slices(whole))) == whole

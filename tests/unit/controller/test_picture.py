@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 
 from support.manifests import backend, gateway, listener, parent, service, slice_of, tcproute
 from support.resources import FEATURES, HOST_ADDRESS, listener_key, route_key, typed
 from tidegate.admin.view import Instance, State
 from tidegate.controller.foresight import settle
-from tidegate.controller.picture import picture
+from tidegate.controller.picture import SLICE, picture, picture_in_slices
 from tidegate.core.config import CoreConfig
 from tidegate.core.decision import Decision
 from tidegate.model.diagnostics import Diagnostic, Location, Severity
@@ -76,3 +77,31 @@ def test_problems_keep_file_line_and_path() -> None:
     """What is wrong with the input is shown with its place."""
     problem = draw(*DOCUMENTS).problems[0]
     assert (problem.severity, problem.file, problem.line, problem.path) == ("warning", "a.yaml", 3, "spec.x")
+
+
+async def test_others_have_their_turn_between_slices() -> None:
+    """A picture of many is the same picture, and made with a pause after every ``SLICE`` of them."""
+    decision = Decision(CoreConfig(features=FEATURES))
+    count = 64
+    gateways = [
+        gateway(f"g{one}", [listener(f"l{number}", 1_000 + one * count + number) for number in range(count)])
+        for one in range(3)
+    ]
+    for order, document in enumerate([*gateways, *(service(f"s{number}") for number in range(3 * count))]):
+        resource = typed(document, order)
+        decision.set_object(key_of(resource), resource)
+    statuses = settle(decision, [HOST_ADDRESS])
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(others())
+        found = await picture_in_slices(decision, statuses, (), (), INSTANCE)
+        task.cancel()
+    assert found == picture(decision, statuses, (), (), INSTANCE)
+    assert turns >= 2 * 3 * count // SLICE
