@@ -37,6 +37,33 @@ class Steps(msgspec.Struct, frozen=True):
         return bool(self.choices or self.put or self.replaced or self.ended)
 
 
+class Difference(msgspec.Struct, frozen=True):
+    """What the kernel has otherwise than it was written: by place or chain what it has, None for nothing."""
+
+    contents: Mapping[Place, Content | None]
+    choices: Mapping[str, tuple[bytes, ...] | None]
+
+
+class Expected:
+    """What the table should hold, at one moment; used up by comparing, which may be done in a thread."""
+
+    def __init__(self, contents: dict[Place, Content], choices: dict[str, tuple[bytes, ...]]) -> None:
+        self._contents = contents
+        self._choices = choices
+
+    def compared(self, elements: Iterable[Element], choices: Mapping[str, tuple[bytes, ...]]) -> Difference:
+        """What differs from what was read."""
+        contents: dict[Place, Content | None] = {}
+        for element in elements:
+            if self._contents.pop(element.place, None) != element.content:
+                contents[element.place] = element.content
+        contents.update(dict.fromkeys(self._contents))
+        chains = self._choices.keys() | choices.keys()
+        return Difference(
+            contents, {one: choices.get(one) for one in chains if choices.get(one) != self._choices.get(one)}
+        )
+
+
 class Image:
     """The kernel's table, as far as it changes with the plan: of each element, no more than what is compared."""
 
@@ -44,9 +71,10 @@ class Image:
         self._contents: dict[Place, Content] = {}
         self._sizes: Counter[str] = Counter()
         self._choices: dict[str, tuple[bytes, ...]] = {}
+        self._unclaimed: set[Place] = set()
+        self._unclaimed_chains: set[str] = set()
+        self._touched: set[Removable] | None = None
         self.correct(elements, choices or {})
-        self._unclaimed = set(self._contents)
-        self._unclaimed_chains = set(self._choices)
 
     def has(self, place: Place) -> bool:
         """Whether the kernel has an element there."""
@@ -109,8 +137,10 @@ class Image:
     def entered(self, steps: Steps) -> None:
         """The first transaction is in force."""
         for choice in steps.choices:
+            self._touch(choice.chain)
             self._choices[choice.chain] = tuple(bytecode.digests(choice))
         for element in (*steps.put, *steps.replaced):
+            self._touch(element.place)
             self._sizes[element.place.map] += element.place not in self._contents
             self._contents[element.place] = element.content
         self._remove(steps.ended)
@@ -122,6 +152,7 @@ class Image:
         self._remove(place for place in steps.dropped if place not in kept)
         self._unclaimed.update(place for place in steps.dropped if place in kept)
         for chain in steps.unused:
+            self._touch(chain)
             if chain in kept:
                 # Its rules are perhaps gone.
                 self._choices[chain] = ()
@@ -130,18 +161,64 @@ class Image:
                 self._choices.pop(chain, None)
                 self._unclaimed_chains.discard(chain)
 
-    def correct(self, elements: Iterable[Element], choices: Mapping[str, Sequence[bytes]]) -> None:
-        """The kernel was read again, and has these."""
-        self._contents = {element.place: element.content for element in elements}
-        self._sizes = Counter(place.map for place in self._contents)
-        self._choices = {chain: tuple(digests) for chain, digests in choices.items()}
+    def correct(self, elements: Iterable[Element], choices: Mapping[str, Sequence[bytes]]) -> frozenset[Removable]:
+        """The kernel was read again, and has these. Returns what is otherwise than it was written; what was never
+        written belongs to nobody.
+        """
+        expected = Expected(dict(self._contents), dict(self._choices))
+        difference = expected.compared(elements, {chain: tuple(digests) for chain, digests in choices.items()})
+        return self._take(difference)
 
     def forget(self, places: Iterable[Place]) -> None:
         """These were removed otherwise."""
         self._remove(places)
 
+    def expected(self) -> Expected:
+        """What the table should hold now. Until ``put_right`` is called, what changes is remembered."""
+        self._touched = set()
+        return Expected(dict(self._contents), dict(self._choices))
+
+    def put_right(self, difference: Difference | None) -> frozenset[Removable]:
+        """The table was compared with what was ``expected``, or could not be (None): as ``correct``, but for what was
+        changed by ourselves meanwhile.
+        """
+        touched, self._touched = self._touched or set(), None
+        if difference is None:
+            return frozenset()
+        return self._take(
+            Difference(
+                {place: content for place, content in difference.contents.items() if place not in touched},
+                {chain: digests for chain, digests in difference.choices.items() if chain not in touched},
+            )
+        )
+
+    def _take(self, difference: Difference) -> frozenset[Removable]:
+        self._unclaimed.update(place for place in difference.contents if place not in self._contents)
+        self._unclaimed_chains.update(chain for chain in difference.choices if chain not in self._choices)
+        for place, content in difference.contents.items():
+            self._touch(place)
+            self._sizes[place.map] += (content is not None) - (place in self._contents)
+            if content is None:
+                del self._contents[place]
+                self._unclaimed.discard(place)
+            else:
+                self._contents[place] = content
+        for chain, digests in difference.choices.items():
+            self._touch(chain)
+            if digests is None:
+                del self._choices[chain]
+                self._unclaimed_chains.discard(chain)
+            else:
+                self._choices[chain] = digests
+        return frozenset({*difference.contents, *difference.choices})
+
+    def _touch(self, what: Removable) -> None:
+        if self._touched is not None:
+            self._touched.add(what)
+
     def _remove(self, places: Iterable[Place]) -> None:
         for place in places:
+            self._touch(place)
             self._sizes[place.map] -= self._contents.pop(place, None) is not None
             self._unclaimed.discard(place)
 

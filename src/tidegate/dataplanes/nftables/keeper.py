@@ -1,13 +1,15 @@
 """Keeps the kernel's table as it should be: makes or adopts it, writes sockets, notices when somebody removed it.
 
-In: the ``Forwarding`` of sockets, as the plan goes on. Out: which of them the kernel has now. The one owner of the
-image of the table; its methods are used by one task at a time, and whatever blocks runs in a thread.
+In: the ``Forwarding`` of sockets, as the plan goes on. Out: which of them the kernel has now, and which are not as they
+were written any more. The one owner of the image of the table; its methods are used by one task at a time, and whatever
+blocks runs in a thread.
 """
 
 from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import Callable, Collection, Mapping
 from typing import TypeVar
 
@@ -15,7 +17,7 @@ import msgspec
 
 from tidegate.dataplanes.nftables import marks, structure
 from tidegate.dataplanes.nftables.adoption import Adoption, Contents, Origin, adoption, free_slot, origin_of
-from tidegate.dataplanes.nftables.image import Image, Steps
+from tidegate.dataplanes.nftables.image import Difference, Expected, Image, Steps
 from tidegate.dataplanes.nftables.kernel import Kernel
 from tidegate.dataplanes.nftables.nft import Nft
 from tidegate.dataplanes.nftables.options import NftablesOptions
@@ -34,6 +36,9 @@ from tidegate.dataplanes.nftables.threads import to_the_end
 from tidegate.errors import DataPlaneError
 from tidegate.names import SocketKey
 from tidegate.telemetry.logs import logger
+
+_LEISURE = 50
+"""After the whole table was read, this many times the processor time that it took must pass before the next time."""
 
 _log = logger("nftables")
 
@@ -57,17 +62,23 @@ class Keeper:
         self._options = options
         self._nft = Nft()
         self._kernel = Kernel(table)
+        # Apart, so that no change waits while everything is read.
+        self._reader = Kernel(table)
         self._image = Image()
         self._present: dict[SocketKey, tuple[Removable, ...]] = {}
         self._rungs: set[Rung] = set()
         self._generation = 0
         self._shape: tuple[int, Mapping[str, int]] = (0, {})
         self._untidy = False
+        self._suspect = False
+        self._disturbed: set[SocketKey] = set()
+        self._next_comparison = 0.0
         self._working = asyncio.Lock()
 
     def close(self) -> None:
         """Let go of the table; it stays as it is."""
         self._kernel.close()
+        self._reader.close()
 
     async def begin(self) -> Adoption:
         """Adopt the table that is there, or make one. Raises DataPlaneError when that cannot be; nothing is changed
@@ -110,7 +121,7 @@ class Keeper:
                 self._present[key] = one.forwarding.removable
         if actual is not None:
             # Perhaps the kernel refused because something is there that the image does not show.
-            self._image.correct(actual.elements, adoption(actual, ()).choices)
+            self._disturbed |= self._owners(self._image.correct(actual.elements, adoption(actual, ()).choices))
         self._untidy = self._untidy or bool(done.kept)
         return faults
 
@@ -160,6 +171,42 @@ class Keeper:
         async with self._working:
             return await to_the_end(self._is_lost)
 
+    async def changed_by_others(self) -> frozenset[SocketKey]:
+        """The sockets of which the kernel lacks something, or has it otherwise than it was written; they are to be
+        written again. What somebody added is left for ``sweep``. Does nothing unless somebody else changed some table
+        since the last time, or while that is too soon: it reads all that there is.
+
+        Raises as ``write``.
+        """
+        loop = asyncio.get_running_loop()
+        if self._suspect and loop.time() >= self._next_comparison:
+            self._next_comparison = loop.time() + _LEISURE * await self._look_for_changes()
+        found, self._disturbed = frozenset(self._disturbed), set()
+        return found
+
+    async def _look_for_changes(self) -> float:
+        """Compare the table with what it should hold; returns the processor time that it took."""
+        async with self._working:
+            # Not afterwards: what changes from now on is seen as another change.
+            self._suspect = False
+            image, expected = self._image, self._image.expected()
+        difference, seconds = None, 0.0
+        try:
+            difference, seconds = await to_the_end(self._compare, expected)
+        finally:
+            self._suspect = self._suspect or difference is None
+            async with self._working:
+                changed = image.put_right(difference)
+        if changed:
+            _log.warning("rules changed by somebody else", table=str(self._table), elements=len(changed))
+            self._untidy = True
+            self._disturbed |= self._owners(changed)
+        return seconds
+
+    def _owners(self, changed: frozenset[Removable]) -> set[SocketKey]:
+        """The sockets that need something of this."""
+        return {key for key, has in self._present.items() if not changed.isdisjoint(has)} if changed else set()
+
     async def end_entries(self) -> None:
         """Translate no new connection any more. Raises as ``write``."""
         async with self._working:
@@ -169,10 +216,16 @@ class Keeper:
         """Remove the table with all that it holds. Blocks for an instant. Raises DataPlaneError."""
         self._kernel.delete()
 
+    def _compare(self, expected: Expected) -> tuple[Difference, float]:
+        began = time.thread_time()
+        found = expected.compared(self._reader.elements(), self._reader.choices())
+        return found, time.thread_time() - began
+
     def _take(self, found: Adoption) -> None:
         self._image, self._present = Image(found.elements, found.choices), {}
         self._rungs = set(found.rungs)
-        self._untidy = False
+        self._untidy = self._suspect = False
+        self._disturbed.clear()
 
     def _begin(self, slot: int | None) -> Adoption:
         tables = self._kernel.tables()
@@ -270,5 +323,5 @@ class Keeper:
         if self._present_shape() != self._shape:
             # Not forgotten before it is made again, which may fail.
             return True
-        self._generation = generation
+        self._generation, self._suspect = generation, True
         return False

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -82,17 +82,17 @@ class Kernel:
 
     def read(self) -> Contents:
         """All that the table holds."""
-        sets = frozenset(map(bytecode.set_of, self._dump(bytecode.get_sets(self._table))))
-        digests: dict[str, tuple[bytes, ...]] = {}
-        for rule in map(bytecode.rule_of, self._dump(bytecode.get_rules(self._table))):
-            digests[rule.chain] = (*digests.get(rule.chain, ()), rule.digest)
-        planned = sorted(sets - {*_COUNTERS})
-        return Contents(
-            sets=sets,
-            chains=self.chains(),
-            elements=tuple(element for name in planned for element in self._elements(name)),
-            digests=digests,
-        )
+        sets = self._sets()
+        return Contents(sets=sets, chains=self.chains(), elements=tuple(self._planned(sets)), digests=self._digests())
+
+    def elements(self) -> Iterator[Element]:
+        """The elements of the sets that the plan decides about, as they are read."""
+        return self._planned(self._sets())
+
+    def choices(self) -> dict[str, tuple[bytes, ...]]:
+        """The digests of each choice's rules."""
+        digests = self._digests()
+        return {name: digests.get(name, ()) for name in self.chains() if name.startswith(ruleset.CHOICE)}
 
     def count(self) -> Counts:
         """What was counted until now."""
@@ -152,6 +152,19 @@ class Kernel:
             return self._netlink.dump(request)
         except FileNotFoundError as error:
             raise TableLostError(f"somebody removed the table {self._table}") from error
+
+    def _sets(self) -> frozenset[str]:
+        return frozenset(map(bytecode.set_of, self._dump(bytecode.get_sets(self._table))))
+
+    def _digests(self) -> dict[str, tuple[bytes, ...]]:
+        digests: dict[str, tuple[bytes, ...]] = {}
+        for rule in map(bytecode.rule_of, self._dump(bytecode.get_rules(self._table))):
+            digests[rule.chain] = (*digests.get(rule.chain, ()), rule.digest)
+        return digests
+
+    def _planned(self, sets: frozenset[str]) -> Iterator[Element]:
+        for name in sorted(sets - {*_COUNTERS}):
+            yield from self._elements(name)
 
     def _elements(self, name: str) -> Iterable[Element]:
         for message in self._dump(bytecode.get_elements(self._table, name)):

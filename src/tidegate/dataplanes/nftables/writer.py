@@ -117,16 +117,19 @@ class Writer:
                 self._work.set()
 
     async def watch_table(self) -> None:
-        """Notice when somebody removed the table, until cancelled."""
+        """Notice when somebody removed the table, or changed what it holds, until cancelled."""
         while True:
             await asyncio.sleep(_TABLE_SECONDS)
             try:
                 lost = await self._keeper.is_lost()
+                changed = frozenset() if lost else await self._keeper.changed_by_others()
             except DataPlaneError as error:
                 _log.debug("table not looked at", reason=str(error))
                 continue
             if lost:
                 await self._begin_again()
+            elif changed or self._keeper.untidy:
+                self.due(changed)
 
     async def _write(self, keys: Sequence[SocketKey]) -> None:
         present = self._catalog.sockets()

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import random
-from collections.abc import Callable, Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import pytest
 
 from support.netns import Host, needs_hosts
 from support.plans import Change, forward, pool, remove, socket_key
 from support.tables import TABLE, Planner, alone
+from tidegate.dataplanes.nftables import keeper as keeping
 from tidegate.dataplanes.nftables import marks as marking
 from tidegate.dataplanes.nftables import ruleset, structure
+from tidegate.dataplanes.nftables.image import Difference, Expected
 from tidegate.dataplanes.nftables.keeper import Keeper, Wanted
 from tidegate.dataplanes.nftables.kernel import Kernel, TableLostError
 from tidegate.dataplanes.nftables.marks import Marks
@@ -25,6 +29,7 @@ from tidegate.names import SocketKey
 pytestmark = needs_hosts()
 
 AWAY, OTHER = ("10.9.9.9", 80), ("10.9.9.8", 80)
+FLUSHED = (forward(80, ("a", 70), ("b", 30), address="*"), forward(81, "a", address="*"))
 PLAN = (
     pool("a", AWAY)
     | pool("b", OTHER)
@@ -421,3 +426,90 @@ async def test_rules_that_this_kernel_does_not_take(keeper: Keeper, kernel: Kern
     with pytest.raises(DataPlaneError):
         await keeper.begin()
     assert kernel.chains() == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "disturbed"),
+    [
+        ("flush map inet {table} sockets", {80, 81}),
+        ("delete element inet {table} sockets {{ tcp . 80 }}", {80}),
+        ("flush map inet {table} endpoints4-1", {80, 81}),
+        ("flush map inet {table} choices", {80}),
+        ("flush chain inet {table} choice/tcp/any/80", {80}),
+        ("flush set inet {table} lanes", {80, 81}),
+        ("add element inet {table} sockets {{ tcp . 99 : 1 }}", set()),
+        ("add chain inet {table} choice/tcp/any/99", set()),
+        (
+            "delete element inet {table} sockets {{ tcp . 80 }}\nadd element inet {table} sockets {{ tcp . 80 : 1 }}",
+            {80},
+        ),
+        ("add table inet somebodys", set()),
+    ],
+)
+async def test_puts_right_what_others_changed(
+    keeper: Keeper, kernel: Kernel, host: Host, change: str, disturbed: set[int]
+) -> None:
+    """What somebody removes, changes or adds inside of the table is noticed, and only that is written again."""
+    await keeper.begin()
+    planner = Planner(Marks(keeper.origin.slot))
+    wanted = planner.wanted(pool("a", AWAY), pool("b", OTHER), *FLUSHED)
+    assert await keeper.write(wanted) == {}
+    await keeper.sweep()
+    assert not await keeper.is_lost()
+    assert await keeper.changed_by_others() == frozenset()
+    before = kernel.read()
+    host.nft(change.format(table=TABLE))
+    assert not await keeper.is_lost()
+    found = await keeper.changed_by_others()
+    assert {key.port for key in found} == disturbed
+    assert await keeper.write({key: one for key, one in wanted.items() if key in found}) == {}
+    await keeper.sweep()
+    after = kernel.read()
+    assert set(after.elements) == set(before.elements)
+    assert (after.chains, after.digests) == (before.chains, before.digests)
+    assert not await keeper.is_lost()
+    generation = kernel.generation()
+    assert await keeper.changed_by_others() == frozenset()
+    assert await keeper.write(wanted) == {}
+    assert kernel.generation() == generation
+
+
+async def test_own_changes_are_not_those_of_others(keeper: Keeper, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is written while the table is read and compared is not taken for a change by others."""
+    await keeper.begin()
+    planner = Planner(Marks(keeper.origin.slot))
+    assert await keeper.write(planner.wanted(pool("a", AWAY), pool("b", OTHER), *FLUSHED)) == {}
+    reading, go_on = threading.Event(), threading.Event()
+    compare = Expected.compared
+
+    def slowly(self: Expected, elements: Iterable[Element], choices: Mapping[str, tuple[bytes, ...]]) -> Difference:
+        read = list(elements)
+        reading.set()
+        assert go_on.wait(5)
+        return compare(self, read, choices)
+
+    monkeypatch.setattr(Expected, "compared", slowly)
+    host.nft(f"add table inet somebodys\ndelete element inet {TABLE} sockets {{ tcp . 80 }}")
+    assert not await keeper.is_lost()
+    async with asyncio.TaskGroup() as group:
+        looking = group.create_task(keeper.changed_by_others())
+        await asyncio.to_thread(reading.wait, 5)
+        changes = planner.wanted(forward(82, "b", address="*"), forward(81, "b", address="*"))
+        assert await keeper.write(changes) == {}
+        go_on.set()
+    assert {key.port for key in await looking} == {80}
+    assert not await keeper.is_lost()
+
+
+async def test_everything_is_read_seldom(keeper: Keeper, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often others change their own tables, the time between two looks is many times that of a look."""
+    monkeypatch.setattr(keeping, "_LEISURE", 1e9)
+    await keeper.begin()
+    assert await keeper.write(Planner(Marks(keeper.origin.slot)).wanted(PLAN)) == {}
+    for number in range(2):
+        host.nft(f"add table inet somebodys{number}")
+        assert not await keeper.is_lost()
+        assert await keeper.changed_by_others() == frozenset()
+    host.nft(f"flush map inet {TABLE} sockets")
+    assert not await keeper.is_lost()
+    assert await keeper.changed_by_others() == frozenset()

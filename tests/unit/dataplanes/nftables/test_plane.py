@@ -307,6 +307,22 @@ async def test_table_that_somebody_removed(directory: Path, host: Host) -> None:
     assert not table(host)
 
 
+@pytest.mark.parametrize("flushed", ["map sockets", "map here4-1", "set lanes"])
+async def test_serves_again_after_a_flush_by_others(directory: Path, host: Host, flushed: str) -> None:
+    """Somebody empties one of our maps: new connections are served again soon, and the open one never notices."""
+    async with forwarding(directory), connection(PORT, host=OWN_4) as open_one:
+        assert await open_one.line() == "app"
+        what, name = flushed.split()
+        host.nft(f"flush {what} inet tidegate-tests {name}")
+        await eventually(
+            lambda: asyncio.to_thread(host.ruleset, what, "inet", "tidegate-tests", name),
+            lambda listed: "elements" in listed,
+            what=f"elements of {name}",
+        )
+        assert await who_serves(PORT, host=OWN_4) == "app"
+        assert await open_one.echoes("still there")
+
+
 @pytest.mark.parametrize("drain", [0.0, None])
 async def test_end_without_a_table(
     directory: Path, host: Host, monkeypatch: pytest.MonkeyPatch, drain: float | None
