@@ -23,14 +23,14 @@ import contextlib
 import ipaddress
 import os
 import socket
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 
 import msgspec
-from aiohttp import web
 
 from tidegate.admin.address import AdminAddress, TcpAddress, UnixAddress
+from tidegate.admin.answering import Answer, Request, answering
 from tidegate.admin.objects import kind_named, list_of, select
 from tidegate.admin.view import State
 from tidegate.errors import SettingsError
@@ -39,7 +39,6 @@ from tidegate.telemetry.metrics import CONTENT_TYPE
 SLICE = 200
 """How many listeners or objects are encoded at a time: some 2 ms."""
 
-_GOODBYE_SECONDS = 1.0
 _JSON = "application/json"
 
 
@@ -62,98 +61,63 @@ async def serve(address: AdminAddress, providers: Providers, *, exposed: bool = 
     removed at the end. Raises SettingsError when the address cannot be bound.
     """
     listening = _listen(address)
-    runner = web.AppRunner(
-        _exposed(providers) if exposed and isinstance(address, TcpAddress) else _application(providers),
-        access_log=None,
-        handle_signals=False,
-        shutdown_timeout=_GOODBYE_SECONDS,
-    )
     try:
-        await runner.setup()
-        await web.SockSite(runner, listening).start()
-        yield _bound(address, listening)
+        pages = _Pages(providers, exposed=exposed and isinstance(address, TcpAddress))
+        async with answering(listening, pages.respond):
+            yield _bound(address, listening)
     finally:
-        await runner.cleanup()
         _stop_listening(address, listening)
 
 
-def _application(providers: Providers) -> web.Application:
-    handlers = _Handlers(providers)
-    application = web.Application(middlewares=[_local_only])
-    application.add_routes(
-        [
-            *_health(handlers),
-            web.get("/api/v1/state", handlers.state),
-            web.get("/api/v1/objects", handlers.objects),
-            web.get("/api/v1/objects/{plural}", handlers.objects),
-            web.get("/api/v1/objects/{plural}/{first}", handlers.objects),
-            web.get("/api/v1/objects/{plural}/{first}/{name}", handlers.objects),
-        ]
-    )
-    return application
+class _Pages:
+    """What there is to see. ``exposed``: health and metrics only, for whoever asks."""
 
-
-def _exposed(providers: Providers) -> web.Application:
-    application = web.Application()
-    application.add_routes(_health(_Handlers(providers)))
-    return application
-
-
-def _health(handlers: _Handlers) -> list[web.RouteDef]:
-    return [
-        web.get("/healthz", handlers.healthz),
-        web.get("/readyz", handlers.readyz),
-        web.get("/metrics", handlers.metrics),
-    ]
-
-
-class _Handlers:
-    def __init__(self, providers: Providers) -> None:
+    def __init__(self, providers: Providers, *, exposed: bool) -> None:
         self._providers = providers
+        self._exposed = exposed
 
-    async def healthz(self, _: web.Request) -> web.Response:
-        return web.Response(text="ok\n")
+    async def respond(self, request: Request) -> Answer:
+        if not (self._exposed or request.unix or _is_this_host(request.host)):
+            message = f"requests for the host {request.host} are not answered"
+            return _json({"message": message}, HTTPStatus.FORBIDDEN)
+        match request.path:
+            case ("healthz",):
+                return Answer(body=b"ok\n")
+            case ("readyz",):
+                return self._readiness()
+            case ("metrics",):
+                return Answer(body=self._providers.metrics(), content_type=CONTENT_TYPE)
+            case ("api", "v1", "state") if not self._exposed:
+                return _json_in_slices(await self._providers.state())
+            case ("api", "v1", "objects", *place) if not self._exposed:
+                return await self._objects(place)
+        return _missing(f"there is nothing at /{'/'.join(request.path)}")
 
-    async def readyz(self, _: web.Request) -> web.Response:
+    def _readiness(self) -> Answer:
         if self._providers.ready():
-            return web.Response(text="ok\n")
-        return web.Response(
-            text="not ready: the first configuration is not applied yet\n", status=HTTPStatus.SERVICE_UNAVAILABLE
+            return Answer(body=b"ok\n")
+        return Answer(
+            body=b"not ready: the first configuration is not applied yet\n", status=HTTPStatus.SERVICE_UNAVAILABLE
         )
 
-    async def metrics(self, request: web.Request) -> web.StreamResponse:
-        async with contextlib.aclosing(self._providers.metrics()) as pieces:
-            return await _streamed(request, pieces, CONTENT_TYPE)
-
-    async def state(self, request: web.Request) -> web.StreamResponse:
-        return await _json_in_slices(request, await self._providers.state())
-
-    async def objects(self, request: web.Request) -> web.StreamResponse:
-        plural, first = request.match_info.get("plural"), request.match_info.get("first")
-        name = request.match_info.get("name")
+    async def _objects(self, place: Sequence[str]) -> Answer:
+        """All; or those of a kind, of a kind and a namespace, or one, as far as ``place`` says."""
         objects = (await self._providers.state()).objects
-        if plural is None:
-            return await _json_in_slices(request, list_of(objects))
-        kind = kind_named(plural)
-        if kind is None or (name is not None and not kind.namespaced):
-            return _missing(f"there is no kind at {request.path}")
-        if not kind.namespaced:
-            first, name = None, first
-        found = select(objects, kind, namespace=first, name=name)
+        if not place:
+            return _json_in_slices(list_of(objects))
+        kind = kind_named(place[0])
+        if kind is None or len(place) > (3 if kind.namespaced else 2):
+            return _missing(f"there is no kind at {'/'.join(place)}")
+        namespace = place[1] if kind.namespaced and len(place) > 1 else None
+        name = place[-1] if len(place) == (3 if kind.namespaced else 2) else None
+        found = select(objects, kind, namespace=namespace, name=name)
         if name is None:
-            return await _json_in_slices(request, list_of(found))
+            return _json_in_slices(list_of(found))
         return _json(found[0]) if found else _missing(f'{kind.plural} "{name}" not found')
 
 
-@web.middleware
-async def _local_only(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
-    if request.transport is not None and request.transport.get_extra_info("socket").family != socket.AF_UNIX:
-        host = request.host.rpartition(":")[0] if not request.host.endswith("]") else request.host
-        if not _is_loopback(host or request.host):
-            return _json({"message": f"requests for the host {request.host} are not answered"}, HTTPStatus.FORBIDDEN)
-    return await handler(request)
+def _is_this_host(host: str) -> bool:
+    return _is_loopback(host if host.endswith("]") else host.rpartition(":")[0] or host)
 
 
 def _is_loopback(host: str) -> bool:
@@ -165,23 +129,13 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-async def _streamed(request: web.Request, pieces: AsyncIterable[bytes], content_type: str) -> web.StreamResponse:
-    """Answer as the pieces come, and no faster than they are read."""
-    response = web.StreamResponse(headers={"Content-Type": content_type})
-    await response.prepare(request)
-    async for piece in pieces:
-        await response.write(piece)
-    await response.write_eof()
-    return response
-
-
-async def _json_in_slices(request: web.Request, value: msgspec.Struct | Mapping[str, object]) -> web.StreamResponse:
-    async def turns() -> AsyncIterator[bytes]:
+def _json_in_slices(value: msgspec.Struct | Mapping[str, object]) -> Answer:
+    async def turns() -> AsyncGenerator[bytes, None]:
         for piece in json_slices(value):
             yield piece
             await asyncio.sleep(0)
 
-    return await _streamed(request, turns(), _JSON)
+    return Answer(body=turns(), content_type=_JSON)
 
 
 def json_slices(value: msgspec.Struct | Mapping[str, object]) -> Iterator[bytes]:
@@ -204,11 +158,11 @@ def json_slices(value: msgspec.Struct | Mapping[str, object]) -> Iterator[bytes]
     yield b"}"
 
 
-def _json(value: object, status: HTTPStatus = HTTPStatus.OK) -> web.Response:
-    return web.Response(body=msgspec.json.encode(value), status=status, content_type=_JSON)
+def _json(value: object, status: HTTPStatus = HTTPStatus.OK) -> Answer:
+    return Answer(body=msgspec.json.encode(value), status=status, content_type=_JSON)
 
 
-def _missing(message: str) -> web.Response:
+def _missing(message: str) -> Answer:
     return _json({"message": message}, HTTPStatus.NOT_FOUND)
 
 
