@@ -49,13 +49,10 @@ def sweep(table: str, steps: Sequence[Steps], send: Send) -> dict[Removable, int
     requests = leaving(table, steps)
     if not requests or not send(requests):
         return {}
-    kept: dict[Removable, int] = {}
-    for one in steps:
-        for place in one.dropped:
-            kept[place] = _refusal(bytecode.drop_elements(table, place.map, [place.key]), send)
-        for chain in one.unused:
-            kept[chain] = _refusal(bytecode.remove_choice(table, chain), send)
-    return {what: number for what, number in kept.items() if number}
+    places = [place for one in steps for place in one.dropped]
+    chains = [chain for one in steps for chain in one.unused]
+    kept = _removed_apart(table, list(dict.fromkeys([*places, *chains])), send)
+    return {what: number for what, number in kept.items() if number != errno.ENOENT}
 
 
 def empty(table: str, names: Sequence[str], send: Send) -> dict[str, int]:
@@ -103,6 +100,43 @@ def leaving(table: str, work: Iterable[Steps]) -> list[Request]:
     for chain in chains:
         requests += bytecode.remove_choice(table, chain)
     return requests
+
+
+def _removed_apart(table: str, removable: Sequence[Removable], send: Send) -> dict[Removable, int]:
+    """Remove what the kernel lets go, with requests of its own for each. Returns the others with their error numbers,
+    those included that are not there. Takes few transactions, however many these are, as the kernel names them.
+    """
+    kept: dict[Removable, int] = {}
+    remaining = removable
+    while remaining:
+        own = [(one, request) for one in remaining for request in _removal(table, one)]
+        refused = send([request for _, request in own])
+        if not refused:
+            break
+        found: dict[Removable, int] = {}
+        for position, number in sorted(refused.items()):
+            # Of a chain that is in use, the rules may be gone.
+            if position >= 0 and found.get(own[position][0], errno.ENOENT) == errno.ENOENT:
+                found[own[position][0]] = number
+        if not found:
+            return kept | _removed_by_halves(table, remaining, send, refused[-1])
+        kept |= found
+        remaining = [one for one in remaining if one not in found]
+    return kept
+
+
+def _removed_by_halves(table: str, removable: Sequence[Removable], send: Send, number: int) -> dict[Removable, int]:
+    """The kernel does not say who: it is in one of the halves, or it is the only one left."""
+    if len(removable) == 1:
+        return {removable[0]: number}
+    middle = len(removable) // 2
+    return _removed_apart(table, removable[:middle], send) | _removed_apart(table, removable[middle:], send)
+
+
+def _removal(table: str, what: Removable) -> list[Request]:
+    if isinstance(what, str):
+        return bytecode.remove_choice(table, what)
+    return bytecode.drop_elements(table, what.map, [what.key])
 
 
 def _refusal(requests: Iterable[Request], send: Send) -> int:

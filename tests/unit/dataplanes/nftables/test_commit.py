@@ -131,6 +131,17 @@ def test_sweep(bad: bool, says_who: bool) -> None:
     assert (kernel.transactions > 1) is bad
 
 
+@pytest.mark.parametrize(("says_who", "bad", "most"), [(True, 500, 3), (False, 1, 45)])
+def test_finding_what_is_kept_is_cheap(says_who: bool, bad: int, most: int) -> None:
+    """Among a thousand removals, many that are refused cost three transactions, or few when it is not told which."""
+    kernel = Kernel(says_who=says_who)
+    places = [Place("lanes", (BAD if number < bad else b"good") + b"%d!" % number) for number in range(1000)]
+    kept = sweep("table", [Steps(dropped=(place,)) for place in places], kernel.send)
+    assert set(kept) == set(places[:bad])
+    assert all(kernel.has(place.key) for place in places[bad:])
+    assert kernel.transactions <= most
+
+
 def test_sweep_of_what_is_gone() -> None:
     """What is not there needs no removal, and does not keep the rest from being removed."""
     kernel = Kernel(number=errno.ENOENT)
