@@ -30,7 +30,8 @@ back, until there are more than ``MAX_SERIES``; then those go first that did not
 from __future__ import annotations
 
 import bisect
-from collections.abc import Collection, Iterable, Mapping
+import heapq
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
 import msgspec
@@ -40,6 +41,9 @@ from tidegate.plan.outcome import Traffic
 
 _FEW = 16
 """What is less than this part of what is there, is few."""
+
+SLICE = 500
+"""How many series are sorted at a time: some 2 ms."""
 
 MAX_SERIES = 20_000
 """How many series are remembered at most; those that have an owner now are never dropped."""
@@ -218,14 +222,14 @@ class TrafficLedger:
 
     def _order_told(self, shown: AbstractSet[Series]) -> None:
         """Have a place for each, sorted. Mostly they are those of the last time, or nearly: few new ones are put in
-        their places, as no other thread gets its turn while thousands are sorted.
+        their places.
         """
         known = self._told
         new = [series for series in shown if series not in known]
         if not new and len(shown) == len(known):
             return
         if len(new) > len(known) // _FEW:
-            ordered = sorted(shown, key=_order)
+            ordered = _sorted(list(shown))
         else:
             ordered = [series for series in known if series in shown]
             for series in new:
@@ -256,6 +260,12 @@ class TrafficLedger:
         for series in [series for series in self._totals if series not in keep][:excess]:
             del self._totals[series]
             self.changes += 1
+
+
+def _sorted(many: Sequence[Series]) -> list[Series]:
+    """In order. Sorted in slices, as no other thread gets its turn while one is sorted."""
+    slices = [sorted(many[start : start + SLICE], key=_order) for start in range(0, len(many), SLICE)]
+    return list(heapq.merge(*slices, key=_order))
 
 
 def _growth(before: RawCounters, now: RawCounters) -> RawCounters:

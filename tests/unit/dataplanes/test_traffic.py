@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
-from tidegate.dataplanes.traffic import LedgerState, RawCounters, Series, TrafficLedger
+from tidegate.dataplanes.traffic import SLICE, LedgerState, RawCounters, Series, TrafficLedger
 from tidegate.names import ListenerKey, ObjectKey
 from tidegate.plan.outcome import Traffic
 
@@ -82,6 +82,17 @@ def test_what_has_not_changed_is_the_same_object() -> None:
     assert later[0] is bar
     assert later[2] is not foo
     assert ledger.traffic([FOO])[1] is later[2]
+
+
+def test_very_many_are_in_order() -> None:
+    """However many come at once, which are sorted in slices, and whatever comes or goes later."""
+    ledger = TrafficLedger()
+    many = [series(f"l{number * 7 % 1_201:04}") for number in range(2 * SLICE + 201)]
+    first, later = set(many[:-100]), set(many[100:])
+    for present in (first, later, first):
+        assert [one.listener.listener for one in ledger.traffic(present)] == sorted(
+            one.listener.listener for one in present
+        )
 
 
 def test_changes_of_what_is_kept() -> None:

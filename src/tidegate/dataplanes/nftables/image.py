@@ -139,8 +139,9 @@ class Image:
         for choice in steps.choices:
             self._touch(choice.chain)
             self._choices[choice.chain] = tuple(bytecode.digests(choice))
+        if self._touched is not None:
+            self._touched.update(element.place for element in (*steps.put, *steps.replaced))
         for element in (*steps.put, *steps.replaced):
-            self._touch(element.place)
             self._sizes[element.place.map] += element.place not in self._contents
             self._contents[element.place] = element.content
         self._remove(steps.ended)
