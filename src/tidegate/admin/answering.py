@@ -1,29 +1,27 @@
 """HTTP as far as the admin API speaks it: GET and HEAD, one request per connection (RFC 9112).
 
 In: a listening socket, and what answers a request. Out: answers, which may come piece by piece, and no faster than they
-are read. A server that knows all of HTTP would take more memory than a thousand listeners.
+are read. The protocol is h11's; a whole web server would take more memory than a thousand listeners.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import http.client
-import io
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from http import HTTPStatus
 from urllib.parse import unquote, urlsplit
 
+import h11
 import msgspec
 
 PATIENCE_SECONDS = 30.0
 """How long a client may take for its request, and for reading a piece of the answer."""
 
 _GOODBYE_SECONDS = 1.0
-_LONGEST_HEAD = 16 * 1024
-_READ_ONLY = ("GET", "HEAD")
-_CHUNKED_SINCE = "HTTP/1.1"
+_READ_BYTES = 1 << 16
+_READ_ONLY = (b"GET", b"HEAD")
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,12 +45,6 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 Respond = Callable[[Request], Awaitable[Answer]]
 
 
-class _Asked(msgspec.Struct, frozen=True):
-    method: str
-    version: str
-    request: Request
-
-
 @contextlib.asynccontextmanager
 async def answering(listening: socket.socket, respond: Respond) -> AsyncIterator[None]:
     """Answer whoever connects while the block lasts; what is being answered then has a second to end."""
@@ -65,12 +57,12 @@ async def answering(listening: socket.socket, respond: Respond) -> AsyncIterator
         try:
             # Who went away, or takes too long, needs no answer.
             with contextlib.suppress(ConnectionError, TimeoutError):
-                await _converse(reader, writer, respond)
+                await _Conversation(reader, writer).hold(respond)
         finally:
             connections.discard(task)
             writer.close()
 
-    server = await asyncio.start_server(connected, sock=listening, limit=_LONGEST_HEAD)
+    server = await asyncio.start_server(connected, sock=listening)
     try:
         yield
     finally:
@@ -81,65 +73,74 @@ async def answering(listening: socket.socket, respond: Respond) -> AsyncIterator
             task.cancel()
 
 
-async def _converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, respond: Respond) -> None:
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        asked = await _asked(reader, unix=writer.get_extra_info("socket").family == socket.AF_UNIX)
-    if asked is None:
-        await _send(writer, Answer(body=b"this is no HTTP request\n", status=HTTPStatus.BAD_REQUEST))
-        return
-    if asked.method not in _READ_ONLY:
-        refusal = Answer(body=b"this API is read-only\n", status=HTTPStatus.METHOD_NOT_ALLOWED)
-        await _send(writer, refusal)
-        return
-    try:
-        answer = await respond(asked.request)
-    except Exception:
-        await _send(writer, Answer(body=b"internal error\n", status=HTTPStatus.INTERNAL_SERVER_ERROR))
-        raise
-    await _send(writer, answer, asked)
+class _Conversation:
+    """One request of a client, and its answer."""
 
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._protocol = h11.Connection(h11.SERVER)
 
-async def _asked(reader: asyncio.StreamReader, *, unix: bool) -> _Asked | None:
-    """The request; None when it is none."""
-    try:
-        head = await reader.readuntil(b"\r\n\r\n")
-        line, _, fields = head.partition(b"\r\n")
-        method, target, version = line.decode("ascii").split(" ")
-        host = http.client.parse_headers(io.BytesIO(fields)).get("Host", "")
-        path = tuple(map(unquote, urlsplit(target).path.split("/")[1:]))
-    except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, http.client.HTTPException, ValueError):
-        return None
-    return _Asked(method, version, Request(path=path, host=host.strip(), unix=unix))
+    async def hold(self, respond: Respond) -> None:
+        """Hear the request and answer it; nothing for a client that leaves before it has asked."""
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                asked = await self._hear()
+            if asked is None:
+                return
+            request = self._request(asked)
+        except h11.RemoteProtocolError as error:
+            await self._send(Answer(body=b"this is no HTTP request\n", status=HTTPStatus(error.error_status_hint)))
+            return
+        except ValueError:
+            await self._send(Answer(body=b"the address cannot be read\n", status=HTTPStatus.BAD_REQUEST))
+            return
+        if asked.method not in _READ_ONLY:
+            await self._send(Answer(body=b"this API is read-only\n", status=HTTPStatus.METHOD_NOT_ALLOWED))
+            return
+        try:
+            answer = await respond(request)
+        except Exception:
+            await self._send(Answer(body=b"internal error\n", status=HTTPStatus.INTERNAL_SERVER_ERROR))
+            raise
+        await self._send(answer, only_head=asked.method == b"HEAD")
 
+    async def _hear(self) -> h11.Request | None:
+        """Raises RemoteProtocolError."""
+        while True:
+            event = self._protocol.next_event()
+            if isinstance(event, h11.Request):
+                return event
+            if event is not h11.NEED_DATA:
+                return None
+            self._protocol.receive_data(await self._reader.read(_READ_BYTES))
 
-async def _send(writer: asyncio.StreamWriter, answer: Answer, asked: _Asked | None = None) -> None:
-    head = [
-        f"HTTP/1.1 {answer.status.value} {answer.status.phrase}",
-        f"Content-Type: {answer.content_type}",
-        "Connection: close",
-    ]
-    only_head = asked is not None and asked.method == "HEAD"
-    if isinstance(answer.body, bytes):
-        head.append(f"Content-Length: {len(answer.body)}")
-        writer.write("\r\n".join([*head, "", ""]).encode() + (b"" if only_head else answer.body))
-        await _drained(writer)
-        return
-    async with contextlib.aclosing(answer.body) as pieces:
-        # An older client knows the end by that of the connection.
-        chunked = asked is not None and asked.version >= _CHUNKED_SINCE
-        if chunked:
-            head.append("Transfer-Encoding: chunked")
-        writer.write("\r\n".join([*head, "", ""]).encode())
-        if not only_head:
-            async for piece in pieces:
-                if piece:
-                    writer.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
-                    await _drained(writer)
-            if chunked:
-                writer.write(b"0\r\n\r\n")
-        await _drained(writer)
+    def _request(self, asked: h11.Request) -> Request:
+        """Raises ValueError when what is asked for is no address."""
+        path = urlsplit(asked.target.decode("ascii")).path
+        return Request(
+            path=tuple(map(unquote, path.split("/")[1:])),
+            host=dict(asked.headers).get(b"host", b"").decode("latin-1"),
+            unix=self._writer.get_extra_info("socket").family == socket.AF_UNIX,
+        )
 
+    async def _send(self, answer: Answer, *, only_head: bool = False) -> None:
+        headers = [("Content-Type", answer.content_type), ("Connection", "close")]
+        if isinstance(answer.body, bytes):
+            headers.append(("Content-Length", str(len(answer.body))))
+        head = h11.Response(status_code=answer.status, reason=answer.status.phrase.encode(), headers=headers)
+        await self._write(head)
+        if isinstance(answer.body, bytes):
+            if not only_head:
+                await self._write(h11.Data(answer.body))
+        else:
+            async with contextlib.aclosing(answer.body) as pieces:
+                if not only_head:
+                    async for piece in pieces:
+                        await self._write(h11.Data(piece))
+        await self._write(h11.EndOfMessage())
 
-async def _drained(writer: asyncio.StreamWriter) -> None:
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        await writer.drain()
+    async def _write(self, event: h11.Response | h11.Data | h11.EndOfMessage) -> None:
+        self._writer.write(self._protocol.send(event) or b"")
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await self._writer.drain()

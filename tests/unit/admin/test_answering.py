@@ -70,9 +70,17 @@ async def test_pieces() -> None:
 
 
 @pytest.mark.parametrize(
-    "request_", [b"hello\r\n\r\n", b"GET /\r\n\r\n", b"\xff / HTTP/1.1\r\n\r\n", b"GET /" + b"a" * 70_000 + b"\r\n\r\n"]
+    ("request_", "status"),
+    [
+        (b"hello\r\n\r\n", HTTPStatus.BAD_REQUEST),
+        (b"GET /\r\n\r\n", HTTPStatus.BAD_REQUEST),
+        (b"\xff / HTTP/1.1\r\n\r\n", HTTPStatus.BAD_REQUEST),
+        (b"GET / HTTP/1.1\r\n\r\n", HTTPStatus.BAD_REQUEST),
+        (b"GET //[ HTTP/1.1\r\nHost: h\r\n\r\n", HTTPStatus.BAD_REQUEST),
+        (b"GET /" + b"a" * 70_000 + b"\r\n\r\n", HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE),
+    ],
 )
-async def test_no_request(request_: bytes) -> None:
+async def test_no_request(request_: bytes, status: HTTPStatus) -> None:
     """What is not HTTP, or far too long, is said to be bad."""
     async with listening() as port:
         try:
@@ -80,13 +88,19 @@ async def test_no_request(request_: bytes) -> None:
         except ConnectionResetError:  # The rest of what is too long was never read.
             assert len(request_) > 1 << 16
         else:
-            assert head[0] == "HTTP/1.1 400 Bad Request"
+            assert head[0] == f"HTTP/1.1 {status.value} {status.phrase}"
+
+
+async def test_a_host_of_any_bytes() -> None:
+    """It is no reason to fail."""
+    async with listening() as port:
+        assert (await ask(port, b"GET /a HTTP/1.1\r\nHost: \xff\r\n\r\n"))[1] == "a of \xff".encode()
 
 
 async def test_nothing_can_be_written() -> None:
     """Other methods are refused."""
     async with listening() as port:
-        assert (await ask(port, b"DELETE /a HTTP/1.1\r\n\r\n"))[0][0] == "HTTP/1.1 405 Method Not Allowed"
+        assert (await ask(port, b"DELETE /a HTTP/1.1\r\nHost: h\r\n\r\n"))[0][0] == "HTTP/1.1 405 Method Not Allowed"
 
 
 async def test_bug() -> None:
@@ -99,7 +113,7 @@ async def test_bug() -> None:
         raise bug
 
     async with listening(fail) as port:
-        assert (await ask(port, b"GET / HTTP/1.1\r\n\r\n"))[0][0] == "HTTP/1.1 500 Internal Server Error"
+        assert (await ask(port, b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"))[0][0] == "HTTP/1.1 500 Internal Server Error"
     assert seen == [bug]
 
 
