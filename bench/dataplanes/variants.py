@@ -22,7 +22,6 @@ from dataplanes.page import table
 from dataplanes.planes import PORTS, ByHand, Direct, Plane, TidegateKernel, Tracked
 
 _NEW, _REQUESTS, _BULK = "new connections", "requests, 64 connections", "bulk, 1 stream"
-_SECONDS, _ROUNDS = 2.0, 5
 
 
 class Untracked(Tracked):
@@ -159,17 +158,21 @@ VARIANTS: tuple[type[Plane], ...] = (
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one short round: shows that it works, not how fast")
+    parser.add_argument("--seconds", type=int, default=2, help="how long each sample lasts")
+    parser.add_argument("--rounds", type=int, default=5, help="how many samples each median is of")
+    parser.add_argument("--only", metavar="TEXT,...", help="those whose name has one of these, and the one by hand")
     parser.add_argument("--unsteered", action="store_true", help="without packet steering: see docs/data-planes.md")
     options = parser.parse_args()
-    seconds, rounds = (1.0, 1) if options.quick else (_SECONDS, _ROUNDS)
+    seconds, rounds = options.seconds, options.rounds
+    only = (options.only or "").split(",")
+    chosen = [one for one in VARIANTS if one is ByHand or any(text in one.name for text in only)]
     directory = Path(tempfile.mkdtemp(prefix="tgv", dir="/tmp"))
     # Short names, for namespaces and directories.
-    short = {one: f"v{number}" for number, one in enumerate(VARIANTS)}
+    short = {one: f"v{number}" for number, one in enumerate(chosen)}
     try:
         with hosts.hosts([*short.values()]) as links, backend.serving(directory) as answering:
             hosts.steer(links, spread=not options.unsteered)
-            wanted = [one for one in VARIANTS if one is not FlowTable or FlowTable.exists()]
+            wanted = [one for one in chosen if one is not FlowTable or FlowTable.exists()]
             planes = [one(links[short[one]], directory) for one in wanted]
             for plane in planes:
                 plane.start()
@@ -179,9 +182,9 @@ def main() -> None:
                 plane.stop()
     finally:
         shutil.rmtree(directory, ignore_errors=True)
-    print(f"\nLinux {os.uname().release}, shares of {ByHand.name}, medians of {rounds} rounds of {seconds:g} s:\n")
+    print(f"\nLinux {os.uname().release}, shares of {ByHand.name}, medians of {rounds} rounds of {seconds} s:\n")
     print(_table(values))
-    if FlowTable not in wanted:
+    if set(chosen) - set(wanted):
         print("This kernel has no flow tables.")
 
 
