@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import os
 import select
-import sys
 import threading
 import time
 from collections.abc import AsyncGenerator, Iterable, Sequence
@@ -195,10 +194,7 @@ class FilesSource:
 
     def _read_stdin(self) -> bytes:
         """All of standard input. Gives up when the source is closed, so that nobody has to press keys."""
-        try:
-            descriptor = sys.stdin.fileno()
-        except (OSError, ValueError, AttributeError) as error:
-            raise SourceError("standard input is closed, so - cannot be read") from error
+        descriptor = listing.standard_input()
         parts = []
         while True:
             if self._stop.is_set():

@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -67,10 +68,20 @@ class Listing(msgspec.Struct, frozen=True):
 
 
 def require(paths: Iterable[str]) -> None:
-    """Raises SourceError when a path has nothing there."""
+    """Raises SourceError when a path has nothing there, or is standard input and that is closed."""
     for path in paths:
-        if path != STDIN and not os.path.lexists(path):
+        if path == STDIN:
+            standard_input()
+        elif not os.path.lexists(path):
             raise SourceError(f"{path}: there is no such file or directory")
+
+
+def standard_input() -> int:
+    """The descriptor of standard input. Raises SourceError when that is closed."""
+    try:
+        return sys.stdin.fileno()
+    except (OSError, ValueError, AttributeError) as error:
+        raise SourceError("standard input is closed, so - cannot be read") from error
 
 
 def is_manifest(name: str) -> bool:

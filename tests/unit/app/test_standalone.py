@@ -86,3 +86,15 @@ async def test_an_access_log_that_cannot_be_written_is_said_before_anything_happ
     with pytest.raises(SettingsError, match="--access-log"):
         await standalone.run(settings, stop=asyncio.Event(), reread=asyncio.Event())
     assert not (tmp_path / "state").exists()
+
+
+async def test_closed_standard_input_is_said_before_anything_happens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise Envoy would be left behind, as after an error of ours."""
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(SourceError, match="standard input is closed"):
+        await standalone.run(
+            RunSettings(paths=("-",), state_dir=tmp_path / "state"), stop=asyncio.Event(), reread=asyncio.Event()
+        )
+    assert not (tmp_path / "state").exists()

@@ -42,10 +42,13 @@ def test_missing_and_empty_paths_are_told(tmp_path: Path) -> None:
     assert found.missing == (str(tmp_path / "none"),)
 
 
-def test_a_path_that_does_not_exist_ends_the_start(tmp_path: Path) -> None:
+def test_a_path_that_does_not_exist_ends_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The message names the path."""
-    with pytest.raises(SourceError, match=r"none: there is no such file or directory"):
-        require([str(tmp_path), "-", str(tmp_path / "none")])
+    with Path(os.devnull).open() as stdin, monkeypatch.context() as patched:
+        patched.setattr("sys.stdin", stdin)
+        require([str(tmp_path), "-"])
+        with pytest.raises(SourceError, match=r"none: there is no such file or directory"):
+            require([str(tmp_path), "-", str(tmp_path / "none")])
 
 
 @pytest.mark.parametrize(("name", "expected"), [("a.yaml", True), (".a.yaml", False), ("#a.yaml", False), ("a", False)])
