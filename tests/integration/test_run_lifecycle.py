@@ -54,6 +54,18 @@ class Failing(StandaloneSource):
             raise ZeroDivisionError
 
 
+class FailingAtTheEnd(StandaloneSource):
+    """Input that fails when it is closed."""
+
+    async def batches(self) -> AsyncGenerator[Batch, None]:
+        """All there is, and an error instead of an orderly end."""
+        try:
+            async for batch in super().batches():
+                yield batch
+        finally:
+            raise ZeroDivisionError
+
+
 class Watching:
     """An observer that can fail."""
 
@@ -70,16 +82,22 @@ class Watching:
 
 @asynccontextmanager
 async def in_process(
-    source: StandaloneSource, state_dir: Path, port: int, observer: Watching | None = None
+    source: StandaloneSource,
+    state_dir: Path,
+    port: int,
+    *,
+    observer: Watching | None = None,
+    stop: asyncio.Event | None = None,
 ) -> AsyncIterator[tuple[asyncio.Task[None], list[BaseException]]]:
     """An instance in the test's own process, as a caller of the Python API has one: its task, and what ended it."""
     settings = RunSettings(paths=("unread",), state_dir=state_dir, drain_time=0.0)
+    stop = stop or asyncio.Event()
     ended: list[BaseException] = []
 
     async def run() -> None:
         with claim(settings.name, state_dir) as directory:
             try:
-                await standalone._Running(settings, directory, source, observer).serve(asyncio.Event(), asyncio.Event())
+                await standalone._Running(settings, directory, source, observer).serve(stop, asyncio.Event())
             except BaseException as error:  # noqa: BLE001 - for the test to look at
                 ended.append(error)
 
@@ -306,6 +324,37 @@ async def test_a_caller_ends_everything(ports: Ports, tmp_path: Path, how: str) 
                 await asyncio.wait({task})
                 assert ended
                 assert await who_serves(port) == Ending.NOT_LISTENING.value
+
+
+async def test_an_error_on_the_way_to_a_wanted_end_leaves_nothing(ports: Ports, tmp_path: Path) -> None:
+    """Whoever asked for the end has it."""
+    port = ports.reserve()
+    manifest = tmp_path / "gateway.yaml"
+    write(manifest, *documents(port))
+    async with Backend("red") as red:
+        with short_directory() as state_dir:
+            source = FailingAtTheEnd([str(manifest)], backends=parse_backends([f"red:6000={red.address}"]))
+            stop = asyncio.Event()
+            async with in_process(source, state_dir, port, stop=stop) as (task, ended):
+                stop.set()
+                await asyncio.wait({task})
+                assert isinstance(ended[0], ZeroDivisionError | BaseExceptionGroup)
+                assert await who_serves(port) == Ending.NOT_LISTENING.value
+
+
+async def test_end_without_the_state_directory(tidegate: Instances, ports: Ports, tmp_path: Path) -> None:
+    """A session that ends takes its directories along: the end is an orderly one all the same."""
+    port = ports.reserve()
+    manifest = tmp_path / "gateway.yaml"
+    write(manifest, *documents(port))
+    async with Backend("red") as red:
+        instance = tidegate.start(manifest, *to(red))
+        await instance.wait_ready()
+        shutil.rmtree(instance.state_dir)
+        instance.send(signal.SIGTERM)
+        assert await instance.ended() == 0
+        assert "internal error" not in instance.text()
+        assert await who_serves(port) == Ending.NOT_LISTENING.value
 
 
 async def test_hangup_rereads(tidegate: Instances, ports: Ports, tmp_path: Path) -> None:

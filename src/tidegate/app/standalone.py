@@ -234,10 +234,16 @@ class _Running:
                 self._directory.announce(bound)
                 self._log.info("started", name=self._directory.name, admin=str(bound))
                 await self._until(stop, reread)
-                self._is_wanted_to_end = True
                 if drain is not None:
-                    self._directory.announce_drain(drain)
+                    self._announce_drain(drain)
                 self._log.info("stopping", on_exit=self._settings.on_exit.value, drain_seconds=drain)
+
+    def _announce_drain(self, seconds: float) -> None:
+        # A session that ends takes its directories along before it ends its processes.
+        try:
+            self._directory.announce_drain(seconds)
+        except OSError as error:
+            self._log.warning("not said to other commands that this instance drains", reason=str(error))
 
     @contextlib.asynccontextmanager
     async def _access_lines(self) -> AsyncIterator[None]:
@@ -302,6 +308,7 @@ class _Running:
                     )
                 ]
                 await stop.wait()
+                self._is_wanted_to_end = True
                 for part in parts:
                     part.cancel()
         except* TidegateError as group:
