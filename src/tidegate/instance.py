@@ -161,7 +161,9 @@ def _answering(record: Record) -> AdminAddress:
 
 
 def _at_the_latest(moment: dt.datetime) -> str:
-    return f"at {moment.astimezone():%H:%M:%S} at the latest"
+    here = moment.astimezone()
+    day = "" if here.date() == dt.datetime.now().astimezone().date() else f" on {here:%Y-%m-%d}"
+    return f"at {here:%H:%M:%S}{day} at the latest"
 
 
 def _not_running(name: str | None, running: list[str]) -> str:

@@ -100,7 +100,7 @@ def test_an_instance_ends_its_announcement() -> None:
 
 def test_an_instance_that_drains_says_so(others: list[subprocess.Popen[str]]) -> None:
     """It answers no more: who asks for it, and who wants to start in its place, is told how long that lasts at most."""
-    hold(others, "edge", drains="3600")
+    hold(others, "edge", drains="60")
     pid = others[0].pid
     with pytest.raises(InstanceError, match=rf"instance edge is draining: .* at \d\d:\d\d:\d\d .* \(process {pid}\)"):
         locate()
@@ -109,10 +109,12 @@ def test_an_instance_that_drains_says_so(others: list[subprocess.Popen[str]]) ->
 
 
 def test_an_instance_may_drain_for_ever() -> None:
-    """However long the drain time is."""
+    """However long the drain time is: then it is told on which day it ends."""
     with claim("edge") as directory:
         directory.announce(TcpAddress("127.0.0.1", 1))
         directory.announce_drain(1e300)
+        with pytest.raises(InstanceError, match=r"at \d\d:\d\d:\d\d on 20\d\d-\d\d-\d\d at the latest"):
+            locate()
 
 
 def test_without_a_name_the_only_instance_is_meant(others: list[subprocess.Popen[str]]) -> None:
