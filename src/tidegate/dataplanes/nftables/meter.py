@@ -101,13 +101,15 @@ class Meter:
             self._ledger = TrafficLedger(await asyncio.to_thread(trafficfile.load, self._path))
         except DataPlaneError as error:
             _log.warning("traffic counters begin anew", reason=str(error))
-        self.begin_anew()
+        await self.begin_anew()
         return {int(mark): series for mark, series in self._ledger.owners(self._keeper.origin.generation).items()}
 
-    def begin_anew(self) -> None:
+    async def begin_anew(self) -> None:
         """The table is another one: what earlier ones counted stays, and grows no more."""
-        for generation in set(self._ledger.generations) - {self._keeper.origin.generation}:
-            self._ledger.retire(generation)
+        # Not while a thread adds up or writes down.
+        async with self._looking:
+            for generation in set(self._ledger.generations) - {self._keeper.origin.generation}:
+                self._ledger.retire(generation)
 
     async def run(self) -> None:
         """Look, free lanes and write down, again and again, until cancelled."""

@@ -207,6 +207,6 @@ class Writer:
             await asyncio.sleep(_AFTER_ERROR_SECONDS)
         else:
             self._settlement.up()
-            self._meter.begin_anew()
+            await self._meter.begin_anew()
             self._swept = None
         self.due(self._catalog.sockets())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from support.netns import Host
 from support.plans import Change, forward, listener_key, pool, remove, route_key
 from support.tables import OWN_4, TABLE, Planner, alone, needs_a_host
 from support.waiting import eventually
+from tidegate.dataplanes import trafficfile
 from tidegate.dataplanes.nftables import meter as metering
 from tidegate.dataplanes.nftables.bytecode import Counted
 from tidegate.dataplanes.nftables.keeper import Keeper
@@ -137,7 +139,7 @@ async def test_another_table_begins_at_zero(metered: Metered, host: Host) -> Non
     host.nft("flush ruleset")
     await meter.look()
     await metered.keeper.begin_again()
-    meter.begin_anew()
+    await meter.begin_anew()
     await metered.write(forward(PORT, "a", address="*"))
     assert (await traffic(meter)).refused == 1
     assert isinstance(await ask(PORT, host=OWN_4), Refused)
@@ -186,6 +188,28 @@ async def test_written_down_only_when_something_was_counted(metered: Metered) ->
     await meter.look()
     await meter.save()
     assert metered.file.exists()
+
+
+@needs_a_host
+async def test_another_table_while_counters_are_written_down(metered: Metered, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody changes the ledger that a thread goes through."""
+    meter = metered.meter()
+    await metered.write(forward(PORT, "a", address="*"))
+    await meter.look()
+    saving, goes_on = threading.Event(), threading.Event()
+
+    def save(*_: object) -> None:
+        saving.set()
+        assert goes_on.wait(10)
+
+    monkeypatch.setattr(trafficfile, "save", save)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(meter.save())
+        assert await asyncio.to_thread(saving.wait, 10)
+        anew = tasks.create_task(meter.begin_anew())
+        await asyncio.sleep(0)
+        assert not anew.done()
+        goes_on.set()
 
 
 @needs_a_host
