@@ -72,7 +72,7 @@ class Keeper:
         self._untidy = False
         self._suspect = False
         self._disturbed: set[SocketKey] = set()
-        self._next_comparison = 0.0
+        self._next_comparison = self._last_comparison = 0.0
         self._working = asyncio.Lock()
 
     def close(self) -> None:
@@ -180,19 +180,22 @@ class Keeper:
         """
         loop = asyncio.get_running_loop()
         if self._suspect and loop.time() >= self._next_comparison:
-            self._next_comparison = loop.time() + _LEISURE * await self._look_for_changes()
+            try:
+                await self._look_for_changes()
+            finally:
+                self._next_comparison = loop.time() + _LEISURE * self._last_comparison
         found, self._disturbed = frozenset(self._disturbed), set()
         return found
 
-    async def _look_for_changes(self) -> float:
-        """Compare the table with what it should hold; returns the processor time that it took."""
+    async def _look_for_changes(self) -> None:
+        """Compare the table with what it should hold."""
         async with self._working:
             # Not afterwards: what changes from now on is seen as another change.
             self._suspect = False
             image, expected = self._image, self._image.expected()
-        difference, seconds = None, 0.0
+        difference = None
         try:
-            difference, seconds = await to_the_end(self._compare, expected)
+            difference = await to_the_end(self._compare, expected)
         finally:
             self._suspect = self._suspect or difference is None
             async with self._working:
@@ -201,7 +204,6 @@ class Keeper:
             _log.warning("rules changed by somebody else", table=str(self._table), elements=len(changed))
             self._untidy = True
             self._disturbed |= self._owners(changed)
-        return seconds
 
     def _owners(self, changed: frozenset[Removable]) -> set[SocketKey]:
         """The sockets that need something of this."""
@@ -216,10 +218,13 @@ class Keeper:
         """Remove the table with all that it holds. Blocks for an instant. Raises DataPlaneError."""
         self._kernel.delete()
 
-    def _compare(self, expected: Expected) -> tuple[Difference, float]:
+    def _compare(self, expected: Expected) -> Difference:
         began = time.thread_time()
-        found = expected.compared(self._reader.elements(), self._reader.choices())
-        return found, time.thread_time() - began
+        try:
+            return expected.compared(self._reader.elements(), self._reader.choices())
+        finally:
+            # One that fails, as the rules change too fast to be read, has taken as much.
+            self._last_comparison = time.thread_time() - began
 
     def _take(self, found: Adoption) -> None:
         self._image, self._present = Image(found.elements, found.choices), {}

@@ -513,3 +513,24 @@ async def test_everything_is_read_seldom(keeper: Keeper, host: Host, monkeypatch
     host.nft(f"flush map inet {TABLE} sockets")
     assert not await keeper.is_lost()
     assert await keeper.changed_by_others() == frozenset()
+
+
+async def test_what_cannot_be_read_is_not_read_more_often(
+    keeper: Keeper, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading that fails takes as long, and is repeated after the same time."""
+    monkeypatch.setattr(keeping, "_LEISURE", 1e9)
+    await keeper.begin()
+    read: list[None] = []
+
+    def changing() -> None:
+        read.append(None)
+        raise DataPlaneError("changes too fast")
+
+    monkeypatch.setattr(keeper._reader, "choices", changing)
+    host.nft("add table inet somebodys")
+    assert not await keeper.is_lost()
+    with pytest.raises(DataPlaneError):
+        await keeper.changed_by_others()
+    assert await keeper.changed_by_others() == frozenset()
+    assert len(read) == 1
