@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog.testing
 
 from support.backends import Backend
 from support.clients import Ending, connection, crowd, probing, who_serves
@@ -292,9 +293,11 @@ async def test_an_error_of_our_own_leaves_everything_serving(tidegate: Instances
             source = Failing([str(manifest)], backends=parse_backends([f"red:6000={red.address}"]))
             async with in_process(source, state_dir, port) as (task, ended), connection(port) as held:
                 assert await held.line() == "red"
-                source.now.set()
-                await asyncio.wait({task})
+                with structlog.testing.capture_logs() as events:
+                    source.now.set()
+                    await asyncio.wait({task})
                 assert isinstance(ended[0], ZeroDivisionError | BaseExceptionGroup)
+                assert any("what is served goes on" in event["event"] for event in events)
                 assert await held.echoes("did not notice")
                 assert await who_serves(port) == "red"
                 second = tidegate.start(manifest, *to(red), "--drain-time", "0s", state_dir=state_dir)

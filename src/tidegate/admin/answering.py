@@ -16,12 +16,16 @@ from urllib.parse import unquote, urlsplit
 import h11
 import msgspec
 
+from tidegate.telemetry.logs import logger
+
 PATIENCE_SECONDS = 30.0
 """How long a client may take for its request, and for reading a piece of the answer."""
 
 _GOODBYE_SECONDS = 1.0
 _READ_BYTES = 1 << 16
 _READ_ONLY = (b"GET", b"HEAD")
+
+_log = logger("admin")
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,9 +104,9 @@ class _Conversation:
             return
         try:
             answer = await respond(request)
-        except Exception:
-            await self._send(Answer(body=b"internal error\n", status=HTTPStatus.INTERNAL_SERVER_ERROR))
-            raise
+        except Exception as error:  # noqa: BLE001  It ends nothing but this answer, and is logged.
+            _log.error("internal error, contained", request="/".join(request.path), error=repr(error), exc_info=error)
+            answer = Answer(body=b"internal error\n", status=HTTPStatus.INTERNAL_SERVER_ERROR)
         await self._send(answer, only_head=asked.method == b"HEAD")
 
     async def _hear(self) -> h11.Request | None:

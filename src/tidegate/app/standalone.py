@@ -278,10 +278,14 @@ class _Running:
         """Whoever wants it to end, ends it as the settings say. After an error of ours it goes on serving, as after a
         crash, and the next start takes it over.
         """
+        started = False
         try:
             await self._plane.start()
+            started = True
             yield
         finally:
+            if started and not self._is_wanted_to_end:
+                self._log.error("ended by an error: what is served goes on, and the next start takes it over")
             await self._plane.close(drain=drain if self._is_wanted_to_end else None)
 
     @contextlib.contextmanager

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from http import HTTPStatus
 
 import pytest
+import structlog.testing
 
 from tidegate.admin import answering as module
 from tidegate.admin.answering import Answer, Request, Respond, answering
@@ -105,16 +106,18 @@ async def test_nothing_can_be_written() -> None:
 
 async def test_bug() -> None:
     """An error of ours is an answer, too, and is not hidden."""
-    seen: list[object] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: seen.append(context.get("exception")))
     bug = RuntimeError("a bug")
 
     async def fail(_: Request) -> Answer:
         raise bug
 
-    async with listening(fail) as port:
-        assert (await ask(port, b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"))[0][0] == "HTTP/1.1 500 Internal Server Error"
-    assert seen == [bug]
+    with structlog.testing.capture_logs() as events:
+        async with listening(fail) as port:
+            assert (await ask(port, b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n"))[0][
+                0
+            ] == "HTTP/1.1 500 Internal Server Error"
+    (event,) = events
+    assert (event["event"], event["request"], event["exc_info"]) == ("internal error, contained", "a", bug)
 
 
 async def test_client_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
