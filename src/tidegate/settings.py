@@ -64,7 +64,7 @@ class KernelSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What only the nftables data plane knows.
 
     ``allow_route_localnet`` lets 127.0.0.1 be crossed between this host and others; ``allow_shadow`` serves a port
-    although a local process listens there.
+    although a local process or another instance has it already.
     """
 
     source_address: SourceAddress = SourceAddress.MASQUERADE

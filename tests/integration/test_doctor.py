@@ -96,10 +96,10 @@ async def test_the_advice_about_a_firewall_helps(kernel: KernelRuns, hosts: Worl
 
 
 async def test_two_instances_with_one_port(kernel: KernelRuns, hosts: World) -> None:
-    """Both say that they serve it, and doctor that only one of them can."""
+    """When one may shadow the other, both take it, and doctor says that only one of them gets connections."""
     async with Backend("app", host=BACKEND_4, at=hosts.backends) as app:
         await kernel.forward(app)
-        other = kernel.start(*to(app), "--name", "other")
+        other = kernel.start(*to(app), "--name", "other", "--allow-shadow")
         await other.wait_ready()
         code, [found] = await rows(kernel, "--state-dir", str(other.state_dir))
         assert (code, found["about"]) == (1, "instances")

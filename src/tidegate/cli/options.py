@@ -90,7 +90,10 @@ AllowRouteLocalnet = Annotated[
     ),
 ]
 AllowShadow = Annotated[
-    bool, typer.Option("--allow-shadow", help="nftables: serve a port although a local process listens there.")
+    bool,
+    typer.Option(
+        "--allow-shadow", help="nftables: serve a port although a local process or another instance has it already."
+    ),
 ]
 ControllerName = Annotated[
     str, typer.Option("--controller-name", metavar="NAME", help="Serve the GatewayClasses of this controller.")

@@ -68,6 +68,7 @@ class Keeper:
         self._present: dict[SocketKey, tuple[Removable, ...]] = {}
         self._rungs: set[Rung] = set()
         self._generation = 0
+        self._doubts = 0
         self._shape: tuple[int, Mapping[str, int]] = (0, {})
         self._untidy = False
         self._suspect = False
@@ -209,6 +210,14 @@ class Keeper:
         """The sockets that need something of this."""
         return {key for key, has in self._present.items() if not changed.isdisjoint(has)} if changed else set()
 
+    @property
+    def known(self) -> tuple[int, int]:
+        """The generation of the kernel's tables up to which nobody but us changed any; and a number that is another
+        one after each time when somebody else may have, and the generation was taken as it was. May be asked in any
+        thread: whoever finds another generation in the kernel has to look.
+        """
+        return self._generation, self._doubts
+
     async def end_entries(self) -> None:
         """Translate no new connection any more. Raises as ``write``."""
         async with self._working:
@@ -312,6 +321,8 @@ class Keeper:
 
     def _look(self) -> None:
         """Remember how the table looks, to see whether somebody else changes it."""
+        # Before the generation: who reads the new one has to see that it may be somebody else's.
+        self._doubts += 1
         self._generation = self._kernel.generation()
         self._shape = self._present_shape()
 
@@ -325,6 +336,7 @@ class Keeper:
         generation = self._kernel.generation()
         if generation == self._generation:
             return False
+        self._doubts += 1
         if self._present_shape() != self._shape:
             # Not forgotten before it is made again, which may fail.
             return True

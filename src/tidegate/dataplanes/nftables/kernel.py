@@ -6,6 +6,7 @@ time. Raises DataPlaneError when the kernel does not answer, TableLostError when
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -93,6 +94,15 @@ class Kernel:
         """The digests of each choice's rules."""
         digests = self._digests()
         return {name: digests.get(name, ()) for name in self.chains() if name.startswith(ruleset.CHOICE)}
+
+    def doors(self, table: str) -> list[Place]:
+        """Where another table of ours takes connections; nowhere when it is gone."""
+        found: list[Place] = []
+        for name in ruleset.ENTRY_MAPS:
+            with contextlib.suppress(FileNotFoundError):
+                messages = self._netlink.dump(bytecode.get_elements(table, name))
+                found += (Place(name, kept.key) for message in messages for kept in bytecode.kept_of(message))
+        return found
 
     def count(self) -> Counts:
         """What was counted until now."""

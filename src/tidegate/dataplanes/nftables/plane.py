@@ -1,12 +1,12 @@
 """The data plane in the kernel: ties plan, table, ports and outcomes together.
 
 In: changes of the plan. Out: outcomes and counters. One event loop owns everything here; what decides is in pure
-modules (``catalog``, ``translate``, ``reach``, ``settlement``), what acts is in others (``writer``, ``keeper``,
-``meter``, ``portwatch``). This module only passes values between them::
+modules (``catalog``, ``translate``, ``reach``, ``doors``, ``settlement``), what acts is in others (``writer``,
+``keeper``, ``meter``, ``neighbours``, ``portwatch``). This module only passes values between them::
 
     apply ──▶ catalog ──sockets to write──▶ writer ──forwardings──▶ keeper ──▶ kernel
                               ▲                │
-            portwatch ──free ports             └──written, refused──▶ settlement ──outcomes──▶ reports
+     neighbours, portwatch ──free ports        └──written, refused──▶ settlement ──outcomes──▶ reports
 
 No connection passes through this process. While it does not run, the kernel goes on as it was told last.
 """
@@ -25,12 +25,14 @@ from tidegate.dataplanes.hostaddresses import host_addresses
 from tidegate.dataplanes.nftables import host
 from tidegate.dataplanes.nftables.adoption import Adoption
 from tidegate.dataplanes.nftables.catalog import Catalog
+from tidegate.dataplanes.nftables.doors import Neighbour, contests
 from tidegate.dataplanes.nftables.features import FEATURES
 from tidegate.dataplanes.nftables.instancelock import InstanceLock
 from tidegate.dataplanes.nftables.keeper import Keeper
 from tidegate.dataplanes.nftables.kernel import TableLostError
 from tidegate.dataplanes.nftables.marks import Marks
 from tidegate.dataplanes.nftables.meter import Meter
+from tidegate.dataplanes.nftables.neighbours import Neighbours
 from tidegate.dataplanes.nftables.nft import NEEDS_NET_ADMIN
 from tidegate.dataplanes.nftables.options import NftablesOptions
 from tidegate.dataplanes.nftables.settlement import Settlement
@@ -70,6 +72,7 @@ class _Parts(msgspec.Struct, frozen=True):
     catalog: Catalog
     meter: Meter
     writer: Writer
+    neighbours: Neighbours
 
 
 class NftablesDataPlane:
@@ -121,6 +124,7 @@ class NftablesDataPlane:
             "count": parts.meter.run(),
             "host": self._watch_host(),
             "places": self._place(),
+            "neighbours": parts.neighbours.run(),
         }
         if not self._options.allow_shadow:
             jobs["ports"] = self._ports.run()
@@ -180,6 +184,7 @@ class NftablesDataPlane:
                     self._remove(parts.keeper)
             finally:
                 if parts is not None:
+                    parts.neighbours.close()
                     parts.meter.close()
                     parts.keeper.close()
                 self._lock.release()
@@ -235,7 +240,8 @@ class NftablesDataPlane:
             settlement=self._settlement,
             publish=self._publish,
         )
-        return _Parts(keeper, catalog, meter, writer)
+        neighbours = Neighbours(self._table, lambda: keeper.known, catalog.sockets, self._neighbours_looked_at)
+        return _Parts(keeper, catalog, meter, writer, neighbours)
 
     def _remove(self, keeper: Keeper) -> None:
         try:
@@ -271,14 +277,25 @@ class NftablesDataPlane:
         )
 
     def _offer(self, new: Collection[SocketKey]) -> None:
-        """Have new sockets written; nothing is taken from a local process before it was looked whether there is one."""
-        writer = self._parts.writer
-        if self._options.allow_shadow:
-            writer.released(new)
-            return
-        writer.wait(new)
-        if new or not writer.complete:
-            self._ports.add(new)
+        """Have new sockets written; nothing is taken from anybody before it was looked whether there is somebody."""
+        parts = self._parts
+        parts.writer.wait(new)
+        if new or not parts.writer.complete:
+            parts.neighbours.add(new)
+
+    def _neighbours_looked_at(self, taken: Mapping[SocketKey, Neighbour], new: Collection[SocketKey] | None) -> None:
+        """Other tables take these; ``new`` sockets are looked at as to local processes now."""
+        planned, writer = self._parts.catalog.sockets(), self._parts.writer
+        present = {key: neighbour for key, neighbour in taken.items() if key in planned}
+        found = contests(
+            present, {key: writer.is_served(key) for key in present}, allow_shadow=self._options.allow_shadow
+        )
+        touched = self._settlement.contest(found)
+        writer.due(touched)
+        self._publish(touched)
+        if new is not None:
+            offer = writer.released if self._options.allow_shadow else self._ports.add
+            offer([key for key in new if key in planned])
 
     async def _place(self) -> None:
         """Look whether the addresses of new sockets are this host's, and offer them then."""

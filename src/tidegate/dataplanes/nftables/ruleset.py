@@ -133,6 +133,16 @@ def entry_place(key: SocketKey) -> Place:
     return Place(SOCKETS_4 if address.version == 4 else SOCKETS_6, address.packed + where)
 
 
+def protocol_and_port_of(entry: Place) -> bytes:
+    """What a way in is for, whatever its address: the end of its key."""
+    return entry.key[-_PROTOCOL_PORT.size :]
+
+
+def port_of(entry: Place) -> int:
+    """The port of a way in."""
+    return int(_PROTOCOL_PORT.unpack(protocol_and_port_of(entry))[1])
+
+
 def lane(mark: Mark, comment: str) -> Element:
     """What says, beside no rule, what the mark of a lane stands for."""
     return Element(Place(LANES, mark_bytes(mark.number)), identity=mark.identity, comment=comment)

@@ -1,7 +1,7 @@
 """What became of each socket: what was written, and trouble with its port or address, become an outcome. Pure.
 
-In: what the kernel has taken or refused, who else listens on a port, which addresses are not this host's. Out: the
-outcome of a socket now.
+In: what the kernel has taken or refused, who else listens on a port or takes its connections, which addresses are not
+this host's. Out: the outcome of a socket now.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 import msgspec
 
 from tidegate.dataplanes.entries import put
+from tidegate.dataplanes.nftables.doors import Contest
 from tidegate.names import SocketKey
 from tidegate.plan.outcome import Failed, FailureReason, Live, Outcome, Pending
 
@@ -30,6 +31,7 @@ class Settlement:
         self._notes: dict[SocketKey, str] = {}
         self._rejected: dict[SocketKey, Rejection] = {}
         self._holders: dict[SocketKey, str] = {}
+        self._contests: dict[SocketKey, Contest] = {}
         self._elsewhere: frozenset[SocketKey] = frozenset()
         self._down = ""
 
@@ -65,9 +67,15 @@ class Settlement:
         concerned = self._holders.keys() | holders.keys()
         return {key for key in concerned if key in checked and put(self._holders, key, holders.get(key))}
 
+    def contest(self, contests: Mapping[SocketKey, Contest]) -> set[SocketKey]:
+        """The sockets that tables of other instances take now; returns those for which that is new."""
+        before, self._contests = self._contests, dict(contests)
+        return {key for key in before.keys() | contests.keys() if before.get(key) != contests.get(key)}
+
     def is_held(self, key: SocketKey) -> bool:
-        """Whether somebody else listens on the port."""
-        return key in self._holders
+        """Whether somebody else listens on the port, or takes its connections by right."""
+        contest = self._contests.get(key)
+        return key in self._holders or (contest is not None and contest.closed)
 
     def place(self, elsewhere: Collection[SocketKey]) -> set[SocketKey]:
         """The sockets whose address is not this host's now; returns those for which that is new."""
@@ -81,7 +89,7 @@ class Settlement:
 
     def forget(self, key: SocketKey) -> None:
         """The socket is gone from the plan."""
-        for record in (self._written, self._notes, self._rejected, self._holders):
+        for record in (self._written, self._notes, self._rejected, self._holders, self._contests):
             record.pop(key, None)
         self._elsewhere -= {key}
 
@@ -92,6 +100,9 @@ class Settlement:
         if key in self._elsewhere:
             message = f"{key.address} is not an address of this host"
             return Failed(revision=revision, reason=FailureReason.ADDRESS_NOT_USABLE, message=message)
+        if key in self._contests:
+            message = self._contests[key].message
+            return Failed(revision=revision, reason=FailureReason.PORT_UNAVAILABLE, message=message)
         if key in self._holders:
             return Failed(revision=revision, reason=FailureReason.PORT_UNAVAILABLE, message=self._holders[key])
         rejection = self._rejected.get(key)

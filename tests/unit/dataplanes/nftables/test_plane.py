@@ -7,7 +7,7 @@ import errno
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -17,20 +17,24 @@ from support.clients import connection, who_serves
 from support.descriptors import no_descriptors
 from support.netns import Host, needs_hosts
 from support.planes import Serving, serving
-from support.plans import Change, forward, pool, remove
-from support.tables import OWN_4, OWN_6, alone
+from support.plans import Change, forward, pool, remove, socket_key
+from support.tables import OWN_4, OWN_6, Planner, alone
 from support.waiting import eventually
 from tidegate.dataplanes.nftables import host as facts
 from tidegate.dataplanes.nftables import marks, writer
 from tidegate.dataplanes.nftables import plane as planes
 from tidegate.dataplanes.nftables.conntrack import Connections
+from tidegate.dataplanes.nftables.doors import Contest, Neighbour, contests
 from tidegate.dataplanes.nftables.features import FEATURES
+from tidegate.dataplanes.nftables.keeper import Keeper
 from tidegate.dataplanes.nftables.options import NftablesOptions
 from tidegate.dataplanes.nftables.plane import NftablesDataPlane
 from tidegate.dataplanes.nftables.reach import HostFacts
+from tidegate.dataplanes.nftables.structure import TableName
 from tidegate.dataplanes.nftables.sysctls import ROUTE_LOCALNET
 from tidegate.dataplanes.nftables.wire import Request
 from tidegate.errors import DataPlaneError
+from tidegate.names import SocketKey
 from tidegate.plan.outcome import Failed, FailureReason, Live, Pending, Traffic
 from tidegate.plan.types import Socket
 
@@ -153,6 +157,82 @@ async def test_allow_shadow(directory: Path) -> None:
     """With the option, connections are taken from a local process."""
     async with Backend("local", host=OWN_4, port=PORT), forwarding(directory, allow_shadow=True):
         assert await who_serves(PORT, host=OWN_4) == "app"
+
+
+@pytest.mark.parametrize("unseen", [False, True])
+async def test_two_planes_at_the_same_moment(directory: Path, monkeypatch: pytest.MonkeyPatch, unseen: bool) -> None:
+    """Exactly one serves and is live, the other says who does, and serves when that one is gone; also when both opened
+    their doors before they could see the other's.
+    """
+    async with (
+        Backend("first") as first,
+        Backend("second") as second,
+        serving(plane(directory / "1", "first")) as one,
+        serving(plane(directory / "2", "second")) as other,
+    ):
+        both = {"first": one, "second": other}
+
+        def blind(
+            taken: Mapping[SocketKey, Neighbour], is_open: Mapping[SocketKey, bool], *, allow_shadow: bool
+        ) -> dict[SocketKey, Contest]:
+            opened = all(
+                isinstance(present.plane, NftablesDataPlane)
+                and present.plane._parts.writer.is_served(socket_key(PORT, "*"))
+                for present in both.values()
+            )
+            return contests(taken, is_open, allow_shadow=allow_shadow) if opened or seen else {}
+
+        seen: list[str] = []
+        if unseen:
+            monkeypatch.setattr(planes, "contests", blind)
+        for name, app in (("first", first), ("second", second)):
+            both[name].apply(pool(name, ("127.0.0.1", app.port)), forward(PORT, name, address="*"))
+
+        async def live() -> list[str]:
+            outcomes = {name: present.outcomes.get(socket_key(PORT, "*")) for name, present in both.items()}
+            failed = [name for name, outcome in outcomes.items() if isinstance(outcome, Failed)]
+            return [name for name, outcome in outcomes.items() if isinstance(outcome, Live) and failed]
+
+        (winner,) = await eventually(live, what="one is live, one failed")
+        seen.append(winner)
+        assert winner == "second" or not unseen
+        (loser,) = both.keys() - {winner}
+        assert await who_serves(PORT, host=OWN_4) == winner
+        failed = await both[loser].until(PORT, Failed, address="*")
+        assert failed.reason is FailureReason.PORT_UNAVAILABLE
+        assert f"(table tidegate-{winner})" in failed.message
+        both[winner].apply(remove(PORT, "*"))
+        await both[loser].until(PORT, Live, address="*")
+        await serves(loser)
+
+
+@pytest.mark.parametrize("later", [True, False])
+async def test_another_door_at_a_port_that_is_served(directory: Path, later: bool) -> None:
+    """As after a race: the table that was made later gets the connections. Ours says so, and keeps its door."""
+    async with AsyncExitStack() as stack:
+        another = Keeper(TableName("another"), NftablesOptions())
+        stack.callback(another.close)
+        if not later:
+            await another.begin()
+        present = await stack.enter_async_context(forwarding(directory))
+        if later:
+            await another.begin()
+        present.history.clear()
+        door = Planner(marks.Marks(another.origin.slot))
+        await another.write(door.wanted(pool("x"), forward(PORT, "x", address="*")))
+        if later:
+            failed = await present.until(PORT, Failed, address="*")
+            assert "(table tidegate-another)" in failed.message
+            assert await who_serves(PORT, host=OWN_4) == REFUSED
+            another.delete()
+            assert await who_serves(PORT, host=OWN_4) == "app"
+            await present.until(PORT, Live, address="*")
+        else:
+            present.apply(forward(PORT, "app", address=OWN_4), forward(PORT + 1, "app", address="*"))
+            await present.until(PORT, Failed, address=OWN_4)
+            await present.until(PORT + 1, Live, address="*")
+            assert await who_serves(PORT, host=OWN_4) == "app"
+            assert isinstance(present.outcomes[socket_key(PORT, "*")], Live)
 
 
 async def test_address_of_another_host(directory: Path, host: Host) -> None:

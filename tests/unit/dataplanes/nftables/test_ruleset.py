@@ -32,6 +32,8 @@ def test_entry(address: str, name: str, packed: bytes) -> None:
     entry = ruleset.entry(socket_key(8080, address), MARK)
     assert entry.place == Place(name, packed + bytes([6, 0, 0, 0, 0x1F, 0x90, 0, 0]))
     assert entry.data == MARK_BYTES
+    assert ruleset.port_of(entry.place) == 8080
+    assert ruleset.protocol_and_port_of(entry.place) == entry.place.key[len(packed) :]
 
 
 def test_marked_elements() -> None:

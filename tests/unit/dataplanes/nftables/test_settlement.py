@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from support.plans import socket_key
+from tidegate.dataplanes.nftables.doors import Contest
 from tidegate.dataplanes.nftables.settlement import Settlement
 from tidegate.names import SocketKey
 from tidegate.plan.outcome import Failed, FailureReason, Live, Pending
@@ -81,6 +82,24 @@ def test_holders_cost_what_is_held() -> None:
     assert settlement.hold(Many([KEY, OTHER]), {}) == {KEY}
 
 
+def test_another_instance(settlement: Settlement) -> None:
+    """Only changes are told; one that closes holds the socket, one that merely comes first does not."""
+    held, shadowed = Contest("held", closed=True), Contest("taken", closed=False)
+    assert settlement.contest({KEY: held, OTHER: shadowed}) == {KEY, OTHER}
+    assert settlement.contest({KEY: held, OTHER: shadowed}) == set()
+    assert (settlement.is_held(KEY), settlement.is_held(OTHER)) == (True, False)
+    settlement.hold([KEY], {KEY: "nginx"})
+    for contest in (held, shadowed):
+        settlement.contest({KEY: contest})
+        assert reason(settlement) is FailureReason.PORT_UNAVAILABLE
+        assert settlement.outcome(KEY, "1") == Failed(
+            revision="1", reason=FailureReason.PORT_UNAVAILABLE, message=contest.message
+        )
+    settlement.hold([KEY], {})
+    assert settlement.contest({}) == {KEY}
+    assert settlement.outcome(KEY, "1") == Live(revision="1", note="a note")
+
+
 def test_address_of_another_host(settlement: Settlement) -> None:
     """All that are elsewhere are told together, and both who came and who went is new."""
     assert settlement.place([KEY]) == {KEY}
@@ -114,6 +133,7 @@ def test_after_a_loss(settlement: Settlement) -> None:
 def test_forgotten(settlement: Settlement) -> None:
     """A socket that left the plan comes back without a past."""
     settlement.hold([KEY], {KEY: "nginx"})
+    settlement.contest({KEY: Contest("held", closed=True)})
     settlement.place([KEY])
     settlement.reject(KEY, "1", "Invalid argument")
     settlement.forget(KEY)
