@@ -154,7 +154,9 @@ async def test_a_leader_that_goes_leaves_nothing_behind(caplog: pytest.LogCaptur
 
         await eventually(left, lambda names: not names, what="no task is left")
     gc.collect()
-    assert not caplog.records
+    # Of tasks alone: gRPC wakes the loops of all tests of this process, closed ones included, and asyncio says so here.
+    said = [record.getMessage() for record in caplog.records]
+    assert not [text for text in said if text.startswith("Task ")]
 
 
 async def test_a_leader_of_somebody_else_is_not_told() -> None:
