@@ -24,7 +24,7 @@ help:
 	@echo "make bench   measure, and write docs/benchmarks.md (some ten minutes)"
 	@echo "make bench-cluster"
 	@echo "             measure the controller on a real API server, and write docs/benchmarks-cluster.md (root, Linux; half an hour)"
-	@echo "make bench-dataplanes   compare data planes side by side (root, Linux, forty minutes)"
+	@echo "make bench-dataplanes   compare data planes side by side (root, Linux, half an hour)"
 	@echo "make clean   remove the virtual environment and all caches"
 
 demo:

@@ -1,4 +1,4 @@
-"""Writes ``docs/data-planes.md``, its plot, and the table in the README from what was measured."""
+"""Writes ``docs/data-planes.md``, its plot, and the tables in the README from what was measured."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def write(result: Mapping[str, Any], target: Path) -> None:
     target.write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")
     print(f"written: {target}")
     if target == TARGET:
-        _update_readme(medians)
+        _update_readme(medians, _medians(result["unsteered"]))
 
 
 def _medians(values: Mapping[str, Mapping[str, Sequence[float]]]) -> limits.Medians:
@@ -94,20 +94,25 @@ def _medians(values: Mapping[str, Mapping[str, Sequence[float]]]) -> limits.Medi
     }
 
 
-def _update_readme(medians: limits.Medians) -> None:
-    """Exchange the table between the two marks."""
+def _update_readme(medians: limits.Medians, unsteered: limits.Medians) -> None:
+    """Exchange the tables between the two marks."""
+    before, _, rest = README.read_text(encoding="utf-8").partition(BEGIN)
+    _, mark, after = rest.partition(END)
+    if not mark:
+        raise SystemExit(f"{README} has no place for the table, between {BEGIN.strip()} and {END.strip()}")
+    shown = f"{_summary(medians)}\nWithout steering of packets:\n\n{_summary(unsteered)}"
+    README.write_text(f"{before}{BEGIN}{shown}{END}{after}", encoding="utf-8")
+    print(f"written: {README}")
+
+
+def _summary(medians: limits.Medians) -> str:
+    """The shares of real planes alone."""
     rows = [
         (plane, *(f"{columns[column] / medians[DIRECT][column]:.2f}" for column, _ in _RATES))
         for plane, columns in medians.items()
         if plane not in REFERENCES
     ]
-    before, _, rest = README.read_text(encoding="utf-8").partition(BEGIN)
-    _, mark, after = rest.partition(END)
-    if not mark:
-        raise SystemExit(f"{README} has no place for the table, between {BEGIN.strip()} and {END.strip()}")
-    shown = table(("share of direct routing", *(name for _, name in _RATES)), rows)
-    README.write_text(f"{before}{BEGIN}{shown}{END}{after}", encoding="utf-8")
-    print(f"written: {README}")
+    return table(("share of direct routing", *(name for _, name in _RATES)), rows)
 
 
 def plot(medians: limits.Medians, target: Path) -> None:
@@ -206,7 +211,7 @@ def _idle(result: Mapping[str, Any]) -> Iterator[str]:
 def _per_gigabyte(medians: limits.Medians) -> Iterator[str]:
     yield (
         "Bulk, 1 stream: processor time in seconds per GB, by who used it. The kernel's work for a plane is booked to\n"
-        "whoever sends, so *more than direct*, of the whole machine, is what a plane costs.\n"
+        "whoever just ran there, so *more than direct*, of the whole machine, is what a plane costs.\n"
     )
     direct = medians[DIRECT]["machine s/GB"]
     rows = []

@@ -163,7 +163,7 @@ class ByHand(Plane):
     chosen: ClassVar[str] = "numgen random mod {count}"
     """What says which backend, an expression whose value is its place."""
     source: ClassVar[str] = "masquerade"
-    """What becomes of the client's address."""
+    """What becomes of the client's address; ``inner`` is the gateway's own towards the backend."""
 
     def start(self) -> None:
         """Write the rules."""
@@ -193,7 +193,7 @@ class ByHand(Plane):
             "add chain ip bench postrouting { type nat hook postrouting priority 100; }",
             *self.more(),
             f"add rule ip bench prerouting {served} dnat to {chosen} map {{ {row} }}",
-            f"add rule ip bench postrouting ct status dnat {self.source}",
+            f"add rule ip bench postrouting ct status dnat {self.source.format(inner=self.link.inner)}",
         )
         self.call("nft", "\n".join(commands))
 

@@ -50,11 +50,7 @@ class Snat(ByHand):
     """The address to translate to is given, not looked up."""
 
     name = "snat, not masquerade"
-
-    def start(self) -> None:
-        """As every start, but the address is only known now."""
-        type(self).source = f"snat to {self.link.inner}"
-        super().start()
+    source = "snat to {inner}"
 
 
 class Hashed(ByHand):
